@@ -1,0 +1,69 @@
+"""Keeping rosters equal: what is new goes to everybody at once; beats carry the digest and repair the rest."""
+
+from collections.abc import Iterable
+
+from mesh.events import MembershipEnded
+from mesh.ids import NodeId
+from mesh.now import Now
+from mesh.pacing import Pacing
+from mesh.state import FabricState
+from mesh.wire import Beat, RosterEntries, RosterWanted
+
+EVERY_S = 0.5
+EVERY_MAX_S = 60.0  # two rosters that cannot become equal (one refuses an entry) must not talk about it for ever
+ENTRIES_BYTES_MAX = 200_000  # per answer; the rest is asked for again
+
+
+class RosterSync:
+    """Merges entries and passes news on."""
+
+    def __init__(self, state: FabricState) -> None:
+        self._state = state
+        self._pacing = Pacing(EVERY_S, EVERY_MAX_S)
+
+    def merge(self, entries: Iterable[bytes], source: NodeId | None, now: Now) -> None:
+        """Take entries from a peer (or, with None, of our own making): persist, then pass on, then act."""
+        state = self._state
+        merged = state.roster.merge(entries)
+        for reason in merged.refused:
+            state.count(reason, source or "")
+        if not merged.changed:
+            return
+        state.persist(merged.writes)
+        state.paths_changed = True
+        if merged.fresh:
+            state.send_others(source, RosterEntries(merged.fresh))
+        for node in merged.removed:
+            self._cut_off(node, now)
+        state.set_access(now)
+
+    def beat(self, sender: NodeId, beat: Beat, now: Now) -> None:
+        """Ask for what the digests say is different."""
+        if beat.roster_digest == self._state.roster.digest:
+            self._pacing.settled(sender)
+        elif self._pacing.may(sender, now.mono):
+            self._state.send(sender, RosterWanted(self._state.roster.have()))
+
+    def wanted(self, sender: NodeId, wanted: RosterWanted) -> None:
+        lacking: list[bytes] = []
+        size = 0
+        for entry in self._state.roster.lacking(wanted.have):
+            size += len(entry)
+            if size > ENTRIES_BYTES_MAX:
+                break
+            lacking.append(entry)
+        if lacking:
+            self._state.send(sender, RosterEntries(tuple(lacking)))
+
+    def _cut_off(self, node: NodeId, now: Now) -> None:
+        state = self._state
+        if node == state.me:
+            removal = state.roster.removal(node)
+            state.halted = f"this node was removed from the site: {removal.reason if removal else ''}"
+            state.add(MembershipEnded(state.halted))
+            return
+        state.drop_peer(node, "removed", now.mono)
+        state.rows.forget(node)
+        state.lanes.forget(node)
+        state.clock.forget(node)
+        state.persist(state.book.forget(node))

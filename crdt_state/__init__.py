@@ -1,0 +1,1 @@
+"""The shared picture: CRDT documents of signed records, their conflicts and their generations."""

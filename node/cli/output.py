@@ -1,0 +1,62 @@
+"""What every command shares: its --json and --home options, how it prints a result and how it ends."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from node.errors import FieldmeshError
+from node.exits import Exit
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+HOME_VARIABLE = "FIELDMESH_HOME"
+
+
+def json_option(command: Command) -> Command:
+    """Adds `--json`, passed on as `as_json`: exactly one JSON object on standard output."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+
+
+def home_option(command: Command) -> Command:
+    """Adds `--home DIR`, passed on as `home`: the folder that holds all of one node."""
+    return click.option(
+        "--home",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar=HOME_VARIABLE,
+        default=lambda: Path.home() / ".fieldmesh",
+        metavar="DIR",
+        help=f"The node's folder. [default: ${HOME_VARIABLE}, else ~/.fieldmesh]",
+    )(command)
+
+
+def emit(result: Mapping[str, Any], as_json: bool, readable: str | Callable[[], object] = "") -> None:
+    """Prints a result: the object when `as_json`, else the text, or whatever the callable prints."""
+    if as_json:
+        print_json(result)
+    elif callable(readable):
+        readable()
+    elif readable:
+        click.echo(readable)
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(result, ensure_ascii=False, default=str))
+
+
+def fail(message: str, cure: str = "", exit_code: Exit = Exit.FAILURE) -> NoReturn:
+    """Ends the command with a message, its cure and an exit code; main() prints them."""
+    raise FieldmeshError(message, cure, exit_code)
+
+
+def report(error: FieldmeshError, as_json: bool) -> None:
+    """Prints an error: an object with `error` on standard output when `as_json`, else text on standard error."""
+    if as_json:
+        print_json({"error": {**error.as_json(), "exit_code": int(error.exit_code)}})
+        return
+    click.echo(f"error: {error.message}", file=sys.stderr)
+    for number, line in enumerate(error.cure.splitlines()):
+        click.echo(f"{'  try: ' if number == 0 else '       '}{line}", file=sys.stderr)

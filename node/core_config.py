@@ -1,0 +1,24 @@
+"""From what a person sets to what the core is told."""
+
+from mesh.dialling import Config as DiallingConfig
+from mesh.hearing import Config as HearingConfig
+from mesh.state import CoreConfig
+from node.config import Config
+from node.release import RELEASE
+
+
+def core_config(config: Config) -> CoreConfig:
+    membership = config.membership
+    return CoreConfig(
+        hearing=HearingConfig(
+            beat_s=membership.beat_s,
+            doubt_after_s=membership.beat_s * 2,
+            suspect_after_s=membership.suspect_after_s,
+            unreachable_after_s=membership.unreachable_after_s,
+        ),
+        dialling=DiallingConfig(),
+        full_mesh_max=membership.full_mesh_max,
+        certificate_days=config.trust.certificate_days,
+        is_leaf=config.fabric.mode == "leaf",
+        release=RELEASE,
+    )

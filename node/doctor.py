@@ -1,0 +1,188 @@
+"""The doctor: from what this node and its peers see, what is wrong and what cures it. Pure: values in, findings out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mesh.clock import FAR_OFF_MS
+from mesh.ids import NodeId
+from mesh.trust import DAY_MS
+from mesh.wire import Report
+from node.views import NodeView, PeerView
+
+SKEW_MS = 2_000  # worth telling: logs and alarms of two nodes no longer line up
+EXPIRY_SOON_DAYS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong (`error`) or may become so (`warning`), and what to do about it."""
+
+    code: str
+    level: str
+    what: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """All that the doctor looks at."""
+
+    node: NodeView
+    peers: Sequence[PeerView]
+    reports: Mapping[NodeId, Report]
+    seen_by_mdns: Sequence[NodeId]
+    counters: Mapping[tuple[str, str], int]
+    wall_ms: int
+    mdns_on: bool = True
+    broker_error: str = ""
+    last_errors: Mapping[NodeId, str] = field(default_factory=dict)
+
+
+def examine(seen: Examined) -> list[Finding]:
+    """Every finding, the worst first."""
+    found = [
+        *_own_state(seen),
+        *_clocks(seen),
+        *_certificates(seen),
+        *_duplicates(seen),
+        *_dials(seen),
+        *_paths(seen),
+        *_mdns(seen),
+    ]
+    return sorted(found, key=lambda finding: (finding.level != "error", finding.code))
+
+
+def _own_state(seen: Examined) -> list[Finding]:
+    found = []
+    if seen.node.halted:
+        cure = "see `fieldmesh status`; a cloned or removed node joins again in a fresh home"
+        found.append(Finding("halted", "error", f"this node takes no part: {seen.node.halted}", cure))
+    if seen.broker_error and not seen.node.broker_up:
+        found.append(
+            Finding(
+                "broker-down",
+                "error",
+                f"this node's broker is down: {seen.broker_error}",
+                "the node goes on as a dial-only leaf; see its log for mosquitto's own words",
+            )
+        )
+    if seen.node.isolated:
+        cure = "check this machine's cable and switch port; `ip link` shows whether the interface has a carrier"
+        found.append(Finding("isolated", "error", "this node hears nobody", cure))
+    return found
+
+
+def _clocks(seen: Examined) -> list[Finding]:
+    found = []
+    if seen.node.clock_doubt:
+        cure = "set this machine's clock (timedatectl set-ntp true, or timedatectl set-time)"
+        found.append(Finding("clock-distrusted", "error", seen.node.clock_doubt, cure))
+    for peer in seen.peers:
+        offset = peer.clock_offset_ms
+        if offset is not None and abs(offset) >= SKEW_MS:
+            level = "error" if abs(offset) > FAR_OFF_MS else "warning"
+            which = "ahead of" if offset > 0 else "behind"
+            what = f"the clock of {peer.name} is {abs(offset) / 1000:.1f} s {which} ours"
+            found.append(Finding("clock-skew", level, what, f"let {peer.name} and this machine use one time source"))
+    return found
+
+
+def _certificates(seen: Examined) -> list[Finding]:
+    own = _expiry("this node", seen.node.certificate_not_after_ms, seen.wall_ms)
+    others = [
+        _expiry(peer.name, peer.certificate_not_after_ms, seen.wall_ms)
+        for peer in seen.peers
+        if peer.certificate_not_after_ms is not None and peer.state not in ("removed", "left")
+    ]
+    return [finding for finding in (own, *others) if finding is not None]
+
+
+def _expiry(name: str, not_after_ms: int | None, wall_ms: int) -> Finding | None:
+    if not_after_ms is None or not_after_ms - wall_ms > EXPIRY_SOON_DAYS * DAY_MS:
+        return None
+    days = (not_after_ms - wall_ms) / DAY_MS
+    if days < 0:
+        cure = f"make a token on a steward (fieldmesh token create) and let {name} join again"
+        return Finding("certificate-expired", "error", f"the certificate of {name} expired {-days:.1f} days ago", cure)
+    cure = "it renews by itself while a steward can be reached: start one, or connect it"
+    return Finding("certificate-expiring", "warning", f"the certificate of {name} ends in {days:.1f} days", cure)
+
+
+def _duplicates(seen: Examined) -> list[Finding]:
+    twice = sorted({peer for (name, peer), n in seen.counters.items() if n and name in _CLONE_COUNTERS})
+    names = {peer.node: peer.name for peer in seen.peers} | {seen.node.node: "this node"}
+    return [
+        Finding(
+            "identity-twice",
+            "error",
+            f"two live processes use the identity of {names.get(NodeId(peer), peer or 'this node')}",
+            "its folder was copied or restored: stop one, and let it join again in a fresh home",
+        )
+        for peer in twice
+    ]
+
+
+_CLONE_COUNTERS = ("identity-cloned", "mdns_identity_twice")
+
+
+def _dials(seen: Examined) -> list[Finding]:
+    found = []
+    names = {peer.node: peer.name for peer in seen.peers}
+    for node, error in sorted(seen.last_errors.items()):
+        name = names.get(node, node)
+        if error == "wrong-root":
+            cure = "it belongs to another site, or was set up anew: let it join this site with a fresh token"
+            found.append(Finding("wrong-root", "error", f"{name} shows a certificate of another root", cure))
+        elif error == "timeout" and node in seen.seen_by_mdns:
+            cure = f"mDNS passes and TCP does not: open {name}'s broker port (default 8883) in the firewalls between"
+            found.append(Finding("port-blocked", "error", f"{name} is announced but its port does not answer", cure))
+        elif error == "refused" and node in seen.seen_by_mdns:
+            cure = f"is fieldmesh running on {name}? Look at its log for a broker that does not start"
+            found.append(Finding("port-refused", "warning", f"{name} is announced but refuses connections", cure))
+    return found
+
+
+def _paths(seen: Examined) -> list[Finding]:
+    """Pairs of nodes that do not hear each other though both take part."""
+    found = []
+    names = {peer.node: peer.name for peer in seen.peers} | {seen.node.node: seen.node.name}
+    for peer in seen.peers:
+        if peer.path.startswith("via "):
+            what = f"no direct path between {seen.node.name} and {peer.name}; messages go {peer.path}"
+            found.append(Finding("path-broken", "warning", what, _PATH_CURE))
+        elif peer.state == "unreachable":
+            cure = "start it, or mend its network; if it is gone for good: fieldmesh member remove"
+            found.append(Finding("unreachable", "warning", f"{peer.name} is unreachable: {peer.why}", cure))
+    told = set()
+    for reporter, report in sorted(seen.reports.items()):
+        for path in report.paths:
+            pair = frozenset((reporter, path.node))
+            is_pair_of_others = path.node in names and path.node != seen.node.node and pair not in told
+            if is_pair_of_others and path.state == "alive" and not path.heard:
+                told.add(pair)
+                what = f"no direct path between {names.get(reporter, reporter)} and {names[NodeId(path.node)]}"
+                found.append(Finding("path-broken", "warning", what, _PATH_CURE))
+    return found
+
+
+_PATH_CURE = "a cable, a VLAN or a firewall stands between these two; traffic goes round meanwhile"
+
+
+def _mdns(seen: Examined) -> list[Finding]:
+    """mDNS that works one way only."""
+    if not seen.mdns_on:
+        return []
+    found = []
+    ours = set(seen.seen_by_mdns)
+    for peer in seen.peers:
+        report = seen.reports.get(peer.node)
+        if report is None or peer.path != "direct":
+            continue
+        they_see_us = any(path.node == seen.node.node and path.seen_by_mdns for path in report.paths)
+        we_see_them = peer.node in ours
+        if they_see_us != we_see_them:
+            deaf = seen.node.name if they_see_us else peer.name
+            what = f"mDNS works one way only between {seen.node.name} and {peer.name}: {deaf} hears nothing"
+            cure = f"allow UDP 5353 multicast in to {deaf} (firewall, IGMP snooping, Wi-Fi isolation), or set seeds"
+            found.append(Finding("mdns-one-way", "warning", what, cure))
+    return found

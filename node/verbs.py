@@ -1,0 +1,250 @@
+"""What the command line may ask of a running node: one handler a verb, plain values back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from mesh.events import (
+    CastRequested,
+    ExamRequested,
+    LeaveRequested,
+    News,
+    PeerReported,
+    RemovalRequested,
+    RenewalRequested,
+)
+from mesh.ids import NodeId
+from mesh.wire import Report
+from node.app import NodeApp
+from node.doctor import Examined, examine
+from node.errors import FieldmeshError
+from node.exits import Exit
+from node.release import RELEASE
+from node.views import PeerView
+
+EXAM_WAIT_S = 1.5  # a linked peer answers in milliseconds; the silent ones are findings themselves
+SPREAD_WAIT_S = 0.5  # for a goodbye to leave
+
+Result = dict[str, Any]
+
+
+class Verbs:
+    """The handlers, over one running node."""
+
+    def __init__(
+        self,
+        app: NodeApp,
+        broker_state: Callable[[], Mapping[str, Any]],
+        seen_by_mdns: Callable[[], list[NodeId]],
+        stop: Callable[[], None],
+    ) -> None:
+        self._app = app
+        self._broker_state = broker_state
+        self._seen_by_mdns = seen_by_mdns
+        self._stop = stop
+
+    def handlers(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "status": self.status,
+            "peers": self.peers,
+            "check": self.check,
+            "member_remove": self.member_remove,
+            "members": self.members,
+            "renew": self.renew,
+            "cast": self.cast,
+            "leave": self.leave,
+            "watch": self.watch,
+        }
+
+    async def status(self) -> Result:
+        app = self._app
+        view = app.core.view(app.now())
+        return {
+            "id": view.node,
+            "name": view.name,
+            "site": view.site_name,
+            "site_id": view.site,
+            "release": RELEASE,
+            "incarnation": view.incarnation,
+            "up_s": round(time.monotonic() - app.started_at, 1),
+            "steward": view.is_steward,
+            "mode": app.config.fabric.mode,
+            "broker_up": view.broker_up,
+            "broker": dict(self._broker_state()),
+            "endpoints": list(view.endpoints),
+            "isolated": view.isolated,
+            "halted": view.halted,
+            "clock_doubt": view.clock_doubt,
+            "certificate_expires_ms": view.certificate_not_after_ms,
+            "members": view.members,
+            "here": view.here,
+            "linked": view.linked,
+            "stalls": app.core.state.hearing.stalls,
+            "counters": self._counters(),
+        }
+
+    async def peers(self) -> Result:
+        app = self._app
+        now = app.now()
+        view = app.core.view(now)
+        return {
+            "node": {
+                "id": view.node,
+                "name": view.name,
+                "site": view.site_name,
+                "isolated": view.isolated,
+                "halted": view.halted,
+                "broker_up": view.broker_up,
+                "mono": now.mono,
+            },
+            "peers": [_peer(each, now.mono) for each in app.core.peers(now)],
+        }
+
+    async def members(self) -> Result:
+        roster = self._app.core.state.roster
+        found = []
+        for node in roster.members():
+            member = roster.member(node)
+            assert member is not None
+            found.append(
+                {
+                    "id": node,
+                    "name": member.name,
+                    "steward": member.is_steward,
+                    "admitted_by": roster.name(member.steward),
+                    "certificate_expires_ms": member.not_after_ms,
+                    "is_self": node == self._app.core.state.me,
+                }
+            )
+        removed = [roster.removal(node) for node in roster.removed()]
+        return {
+            "members": found,
+            "removed": [
+                {"id": each.node, "name": each.name, "reason": each.reason, "at_ms": each.at_ms}
+                for each in removed
+                if each is not None
+            ],
+        }
+
+    async def member_remove(self, member: str, reason: str = "removed by a steward") -> Result:
+        state = self._app.core.state
+        if state.keys.authority is None:
+            raise FieldmeshError(
+                "this node is not a steward, so it cannot remove members",
+                "run the command on a steward: fieldmesh member list shows them",
+                Exit.NOT_A_STEWARD,
+            )
+        node = state.roster.find(member)
+        if node is None:
+            raise FieldmeshError(f"there is no member called {member}", "fieldmesh member list shows all", Exit.USAGE)
+        if node == state.me:
+            raise FieldmeshError("a steward cannot remove itself", "run the command on another steward", Exit.USAGE)
+        name = state.roster.name(node)
+        self._app.deliver(RemovalRequested(node, reason))
+        await self._until(lambda: state.roster.is_removed(node))
+        return {"id": node, "name": name, "reason": reason, "told": len(state.links.peers())}
+
+    async def renew(self) -> Result:
+        before = self._app.core.state.own.not_after_ms
+        self._app.deliver(RenewalRequested())
+        await self._until(lambda: self._app.core.state.own.not_after_ms > before)
+        return {"certificate_expires_ms": self._app.core.state.own.not_after_ms}
+
+    async def cast(self, topic: str, text: str) -> Result:
+        if self._app.core.state.halted:
+            raise FieldmeshError(
+                f"this node writes nothing: {self._app.core.state.halted}", "fieldmesh status tells more"
+            )
+        self._app.deliver(CastRequested(topic, text.encode()))
+        return {"links": len(self._app.core.state.links.peers())}
+
+    async def leave(self) -> Result:
+        told = len(self._app.core.state.links.peers())
+        self._app.deliver(LeaveRequested())
+        await asyncio.sleep(SPREAD_WAIT_S)
+        self._stop()
+        return {"told": told}
+
+    async def check(self) -> Result:
+        reports = await self._reports()
+        app = self._app
+        now = app.now()
+        state = app.core.state
+        peers = app.core.peers(now)
+        findings = examine(
+            Examined(
+                node=app.core.view(now),
+                peers=peers,
+                reports=reports,
+                seen_by_mdns=self._seen_by_mdns(),
+                counters=dict(app.counters),
+                wall_ms=now.wall_ms,
+                mdns_on=app.config.discovery.mdns,
+                broker_error=str(self._broker_state().get("last_error", "")),
+                last_errors={each.node: state.dialling.last_error(each.node) for each in peers},
+            )
+        )
+        return {
+            "healthy": not any(finding.level == "error" for finding in findings),
+            "peers_asked": len(state.links.peers()),
+            "peers_answered": len(reports),
+            "findings": [
+                {"code": f.code, "level": f.level, "what": f.what, "cure": f.cure} for f in findings
+            ],
+        }
+
+    def watch(self) -> AsyncIterator[dict[str, Any]]:
+        return self._app.news.watch()
+
+    async def _reports(self) -> dict[NodeId, Report]:
+        """Ask every linked peer; wait until all have answered, but not long."""
+        reports: dict[NodeId, Report] = {}
+        token = time.monotonic_ns()
+
+        def listen(news: News) -> None:
+            if isinstance(news, PeerReported) and news.report.token == token:
+                reports[NodeId(news.report.node)] = news.report
+
+        with self._app.news.listening(listen):
+            expected = len(self._app.core.state.links.peers())
+            self._app.deliver(ExamRequested(token))
+            deadline = time.monotonic() + EXAM_WAIT_S
+            while len(reports) < expected and time.monotonic() < deadline:
+                await asyncio.sleep(0.02)
+        return reports
+
+    async def _until(self, is_done: Callable[[], bool]) -> None:
+        """Wait for the core to have done something, or say that it has not."""
+        deadline = time.monotonic() + 10.0
+        while not is_done():
+            if time.monotonic() >= deadline:
+                raise FieldmeshError(
+                    "the node did not do it within 10 s", "fieldmesh status and the node's log say why", Exit.TEMPORARY
+                )
+            await asyncio.sleep(0.02)
+
+    def _counters(self) -> dict[str, int]:
+        """Totals by name; who caused them is in `check`."""
+        totals: dict[str, int] = {}
+        for (name, _), count in sorted(self._app.counters.items()):
+            totals[name] = totals.get(name, 0) + count
+        return totals
+
+
+def _peer(view: PeerView, mono: float) -> Result:
+    return {
+        "id": view.node,
+        "name": view.name,
+        "state": view.state,
+        "why": view.why,
+        "since_s": round(mono - view.since, 3),
+        "linked": view.linked,
+        "link": view.link,
+        "path": view.path,
+        "rtt_ms": None if view.rtt_s is None else round(view.rtt_s * 1000, 3),
+        "clock_offset_ms": None if view.clock_offset_ms is None else round(view.clock_offset_ms, 1),
+        "certificate_expires_ms": view.certificate_not_after_ms,
+        "steward": view.is_steward,
+        "incarnation": view.incarnation,
+    }

@@ -1,0 +1,96 @@
+"""One simulated computer: its disk, its broker, and the node process that runs on it or does not."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mesh.events import Event
+from mesh.ids import NodeId
+from mesh.now import Now
+from mesh.trust import Member
+from mesh.wire import Endpoint
+from simulations.cores import Core
+from simulations.disk import Disk
+from simulations.keys import EPOCH_MS, NodeKeys
+
+if TYPE_CHECKING:
+    from simulations.links import Attempt, Session
+
+
+@dataclass(eq=False, slots=True)
+class Broker:
+    """The host's own broker: who has a session on it, and whom its access list names."""
+
+    up: bool = False
+    wanted: bool = True  # it is up, or will be as soon as it has started
+    sessions: "dict[NodeId, Session]" = field(default_factory=dict)
+    members: frozenset[NodeId] = frozenset()
+    removed: frozenset[NodeId] = frozenset()
+
+
+@dataclass(eq=False, slots=True)
+class Process:
+    """One run of a node. Whatever was meant for an earlier one never reaches it."""
+
+    host: "Host"
+    core: Core
+    incarnation: int
+    boot: int
+    mono_offset_s: float
+    alive: bool = True
+    stalled: bool = False
+    ending: bool = False  # it was told to stop or to leave
+    backlog: list[Event] = field(default_factory=list)  # while stalled; bounded by the stall's length
+    links: "dict[int, Session | Attempt]" = field(default_factory=dict)  # those it dials, by number
+    wake_due_s: float = float("inf")
+    mono_s: float = 0.0
+    spins: tuple[float, int] = (-1.0, 0)  # when it woke last, and how often at that one moment
+    views: dict[NodeId, str] = field(default_factory=dict)  # what it has said of each peer
+    bytes_sent: int = 0
+    effects_left: int | None = None  # a planned crash: how many effects it still carries out
+
+
+@dataclass(eq=False, slots=True)
+class Host:
+    """A computer with an address, a clock that may be wrong, and at most one node process."""
+
+    index: int
+    keys_index: int  # two hosts with the same one are clones
+    keys: NodeKeys
+    certificate: Member
+    chain: tuple[bytes, ...]
+    endpoint: Endpoint
+    disk: Disk
+    rate: float = 1.0  # how fast its monotonic clock runs
+    wall_offset_ms: int = 0
+    powered: bool = True
+    incarnation: int = 0
+    broker: Broker = field(default_factory=Broker)
+    process: Process | None = None
+    rival: bool = False  # it runs, or shares, an identity that is in use twice
+
+    @property
+    def node(self) -> NodeId:
+        return self.keys.identity.node
+
+    @property
+    def name(self) -> str:
+        return self.keys.name
+
+    @property
+    def healthy(self) -> bool:
+        """A process runs here, and is neither stalled nor about to end."""
+        process = self.process
+        return process is not None and not (process.stalled or process.ending)
+
+    def wall_ms(self, true_s: float) -> int:
+        return EPOCH_MS + int(true_s * 1000) + self.wall_offset_ms
+
+    def now(self, process: Process, true_s: float, at_least_s: float = 0.0) -> Now:
+        """The moment as this process sees it; its monotonic clock never steps back."""
+        mono_s = true_s * self.rate + process.mono_offset_s
+        process.mono_s = max(process.mono_s, mono_s, at_least_s)
+        return Now(process.mono_s, self.wall_ms(true_s))
+
+    def true_s(self, process: Process, mono_s: float) -> float:
+        """When this process's monotonic clock shows `mono_s`."""
+        return (mono_s - process.mono_offset_s) / self.rate

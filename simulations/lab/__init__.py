@@ -1,0 +1,1 @@
+"""The lab: real node processes in network namespaces on one machine, with real cuts."""

@@ -1,0 +1,95 @@
+"""The judge: compares what the nodes say with what the lab has done, and keeps the record.
+
+Pure. It alone knows which pairs are cut off from each other; anybody who is called unreachable without that is
+called so falsely.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from simulations.lab.picture import UNREACHABLE, Pair, View
+
+CHANGES_MAX = 2000  # some hundred of a scenario with 30 nodes; a mesh gone mad must not fill the report
+VIOLATIONS_MAX = 100
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """An invariant of the design that did not hold, and how that showed."""
+
+    invariant: str
+    detail: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One observer's verdict on one peer changed."""
+
+    at_s: float
+    observer: str
+    peer: str
+    was: str
+    became: str
+    why: str
+
+
+class Judge:
+    """Fed every view in order. `started_at` is the zero of the times in its record."""
+
+    def __init__(self, started_at: float) -> None:
+        self._started_at = started_at
+        self._states: dict[Pair, str] = {}
+        self._incarnations: dict[str, int] = {}
+        self._apart: frozenset[Pair] = frozenset()
+        self.changes: list[Change] = []
+        self.violations: list[Violation] = []
+        self.false_unreachable = 0
+
+    def apart(self, pairs: Iterable[Pair]) -> None:
+        """From now on these pairs, and only these, are really cut off from each other."""
+        self._apart = frozenset(pairs)
+
+    def restarted(self, node: str) -> None:
+        """The lab has ended this node: it may come back knowing nothing, under its next incarnation."""
+        self._states = {pair: state for pair, state in self._states.items() if pair[0] != node}
+        if node in self._incarnations:
+            self._incarnations[node] += 1
+
+    def see(self, view: View) -> None:
+        self._see_incarnation(view)
+        for peer in view.peers.values():
+            pair = (view.observer, peer.name)
+            was = self._states.get(pair)
+            if peer.state == was:
+                continue
+            self._states[pair] = peer.state
+            self._record(view, Change(self.clock(view.answered_at), *pair, was or "", peer.state, peer.why))
+
+    def violate(self, invariant: str, detail: str) -> None:
+        if len(self.violations) < VIOLATIONS_MAX:
+            self.violations.append(Violation(invariant, detail))
+
+    def clock(self, at: float) -> float:
+        return round(at - self._started_at, 3)
+
+    def _record(self, view: View, change: Change) -> None:
+        if len(self.changes) < CHANGES_MAX:
+            self.changes.append(change)
+        # a node that has just started calls everybody unreachable until it hears them: that is no change
+        if change.became == UNREACHABLE and change.was and (view.observer, change.peer) not in self._apart:
+            self.false_unreachable += 1
+            self.violate(
+                "L3",
+                f"{view.observer} called {change.peer} unreachable at {change.at_s} s, "
+                f"and nothing kept them apart: {change.why}",
+            )
+
+    def _see_incarnation(self, view: View) -> None:
+        if view.incarnation is None:
+            return
+        known = self._incarnations.setdefault(view.observer, view.incarnation)
+        if view.incarnation != known:
+            self._incarnations[view.observer] = view.incarnation
+            self.violate(
+                "S5",
+                f"{view.observer} has incarnation {view.incarnation}; after its last start it had to be {known}",
+            )

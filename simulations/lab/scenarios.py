@@ -1,0 +1,174 @@
+"""The scenarios: what is done to the nodes, when all of them have noticed, and how it is mended."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from simulations.lab.picture import (
+    Pair,
+    PeerView,
+    Picture,
+    is_detour,
+    is_unreachable,
+    is_whole,
+    is_whole_and_direct,
+    pairs_among,
+    pairs_between,
+)
+from simulations.lab.process import gone, kill
+from simulations.lab.stage import Question, Stage, whole_since
+
+ORPHAN_WITHIN_S = 2.0  # a broker that outlives its node longer would take others' links in its name
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something done to the nodes: the moment before it, what it was, and the question whether all have noticed."""
+
+    at: float
+    what: str
+    noticed: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Strikes, then mends. One that mends itself is measured from the strike."""
+
+    name: str
+    summary: str
+    nodes_min: int
+    strike: Callable[[Stage], Awaitable[Deed]]
+    mend: Callable[[Stage], Awaitable[Deed]]
+    mends_itself: bool = False
+
+
+async def _split(stage: Stage) -> Deed:
+    middle = (len(stage.nodes) + 1) // 2
+    left, right = stage.nodes[:middle], stage.nodes[middle:]
+    pairs = pairs_between(left, right)
+    stage.judge.apart(pairs)
+    at = time.monotonic()
+    stage.topology.split(right)
+    what = f"the cables of {_list(right)} were moved to another switch"
+    return Deed(at, what, _all(pairs, at, is_unreachable))
+
+
+async def _unplug(stage: Stage) -> Deed:
+    victim, others = stage.nodes[-1], stage.nodes[:-1]
+    pairs = pairs_between([victim], others)
+    stage.judge.apart(pairs)
+    at = time.monotonic()
+    stage.topology.unplug(victim)
+    apart = _all(pairs, at, is_unreachable)
+    return Deed(
+        at, f"the cable of {victim} was pulled", lambda picture: apart(picture) or _isolated(picture, victim)
+    )
+
+
+async def _reconnect(stage: Stage) -> Deed:
+    stage.judge.apart([])
+    at = time.monotonic()
+    stage.topology.heal()
+    return Deed(at, "every cable is back in its place", whole_since(stage.nodes, at))
+
+
+async def _mute(stage: Stage) -> Deed:
+    speaker, listener = stage.nodes[:2]
+    at = time.monotonic()
+    stage.topology.mute(speaker, listener)
+    what = f"nothing that {speaker} sends reaches {listener} any more; all else goes on"
+    return Deed(at, what, _all(pairs_between([speaker], [listener]), at, is_detour))
+
+
+async def _unmute(stage: Stage) -> Deed:
+    at = time.monotonic()
+    stage.topology.heal()
+    return Deed(at, "the path works both ways again", _all(pairs_among(stage.nodes), at, is_whole_and_direct))
+
+
+async def _kill(stage: Stage) -> Deed:
+    victim, others = stage.nodes[-1], stage.nodes[:-1]
+    pairs = [(other, victim) for other in others]
+    broker = stage.processes[victim].broker_pid()
+    stage.judge.apart(pairs)
+    at = time.monotonic()
+    stage.kill(victim)
+    if broker is not None and not await gone(broker, ORPHAN_WITHIN_S):
+        stage.judge.violate("orphan", f"the broker of {victim} outlived it by {ORPHAN_WITHIN_S:.0f} s")
+    return Deed(at, f"{victim} was killed, and its broker with it", _all(pairs, at, is_unreachable))
+
+
+async def _restart(stage: Stage) -> Deed:
+    victim = stage.nodes[-1]
+    stage.judge.apart([])
+    at = time.monotonic()
+    stage.start(victim)
+    return Deed(at, f"{victim} was started again in the same home", whole_since(stage.nodes, at))
+
+
+async def _kill_broker(stage: Stage) -> Deed:
+    victim = stage.nodes[-1]
+    broker = stage.processes[victim].broker_pid()
+    at = time.monotonic()
+    if broker is None:
+        stage.judge.violate("broker", f"{victim} runs no broker that could be killed")
+        return Deed(at, f"{victim} has no broker", lambda _: "")
+    kill(broker)
+    pairs = pairs_among(stage.nodes)
+
+    def noticed(picture: Picture) -> str:
+        """Somebody shows it, or the node has a new one already."""
+        shown = [said for pair in pairs if (said := picture.says(pair, at)) and not is_whole(said)]
+        is_replaced = stage.processes[victim].broker_pid() not in (None, broker)
+        return "" if shown or is_replaced else f"nobody shows that the broker of {victim} is gone"
+
+    return Deed(at, f"the broker of {victim} was killed, {victim} itself lives on", noticed)
+
+
+async def _await_broker(stage: Stage) -> Deed:
+    victim = stage.nodes[-1]
+    at = time.monotonic()
+    whole = whole_since(stage.nodes, at)
+
+    def mended(picture: Picture) -> str:
+        if lacking := whole(picture):
+            return lacking
+        return "" if stage.processes[victim].broker_pid() else f"{victim} has started no new broker"
+
+    return Deed(at, f"{victim} starts a new broker by itself", mended)
+
+
+def _all(pairs: list[Pair], since: float, holds: Callable[[PeerView], bool]) -> Question:
+    return lambda picture: picture.describe(picture.lacking(pairs, since, holds))
+
+
+def _isolated(picture: Picture, node: str) -> str:
+    view = picture.views.get(node)
+    return "" if view is not None and view.isolated else f"{node} does not know that it is isolated"
+
+
+def _list(nodes: tuple[str, ...]) -> str:
+    return nodes[0] if len(nodes) == 1 else f"{', '.join(nodes[:-1])} and {nodes[-1]}"
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            "halves", "the site splits in two; each half calls the other unreachable", 2, _split, _reconnect
+        ),
+        Scenario(
+            "isolate-one", "one cable is pulled; that node knows it is isolated", 2, _unplug, _reconnect
+        ),
+        Scenario("one-way", "one node cannot send to one other; both go round by a third", 3, _mute, _unmute),
+        Scenario("kill-one", "one node is killed with SIGKILL, and started again", 2, _kill, _restart),
+        Scenario(
+            "broker-kill",
+            "one node's broker is killed; nobody is called unreachable for it",
+            2,
+            _kill_broker,
+            _await_broker,
+            mends_itself=True,
+        ),
+    )
+}

@@ -1,0 +1,134 @@
+"""Runs a scenario: one world for each seed, several at a time, results in the order of the seeds."""
+
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+import msgspec
+
+from node.core import CoreConfig
+from simulations.checkers import CHECKERS, ExactViews, IdleTraffic
+from simulations.faults import AnyFault
+from simulations.measure import Detections, Falsehoods, Healings, Times, Traffic
+from simulations.plan import Plan
+from simulations.real_core import core_maker, founding_tables, full_mesh_max
+from simulations.scenario import Scenario
+from simulations.stage import Stage
+from simulations.watch import Violation
+from simulations.world import World
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What one seed gave. Everything but `elapsed_s` is the same in every run of it."""
+
+    seed: int
+    trace: str
+    times: Times
+    false_unreachable: int
+    bytes_per_node_s: float
+    violations: list[Violation]
+    counters: dict[str, int]
+    steps: int
+    simulated_s: float
+    elapsed_s: float
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One seed of a scenario."""
+
+    scenario: Scenario
+    nodes: int
+    seed: int
+
+
+def run_all(scenario: Scenario, nodes: int, seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
+    """Outcomes as they come; with several jobs each runs in a fresh interpreter, so order may differ."""
+    work = [Job(scenario, nodes, seed) for seed in seeds]
+    if min(jobs, len(work)) <= 1:
+        yield from map(run_one, work)
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(min(jobs, len(work))) as pool:
+        yield from pool.imap_unordered(run_one, work)
+
+
+def run_one(job: Job, log: TextIO | None = None) -> Outcome:
+    """One seed, from the first boot to the last look."""
+    return Experiment(job.scenario, world_of(job, log)).run()
+
+
+def world_of(job: Job, log: TextIO | None = None) -> World:
+    """The world of a seed, with real cores, before anything has happened."""
+    scenario = job.scenario
+    config = CoreConfig(full_mesh_max=_full_mesh_max(scenario), release="simulated")
+    return World(
+        Plan(
+            job.seed,
+            job.nodes,
+            core_maker(config),
+            founding_tables,
+            scenario.network,
+            scenario.roster,
+            scenario.mdns,
+            scenario.boot_spread_s,
+            log,
+        )
+    )
+
+
+class Experiment:
+    """A world with its checkers, its measurements and the scenario that befalls it."""
+
+    def __init__(self, scenario: Scenario, world: World) -> None:
+        self.world = world
+        self.times = Times()
+        self._scenario = scenario
+        self._detections = Detections(world, scenario.bounds, self.times)
+        self._healings = Healings(world, scenario.bounds, self.times, _full_mesh_max(scenario))
+        self._falsehoods = Falsehoods(world)
+        self._traffic = Traffic(world)
+        for checker in CHECKERS:
+            world.audience.add(checker(world))
+        for watcher in (self._detections, self._healings, self._falsehoods, self._traffic):
+            world.audience.add(watcher)
+        if scenario.bounds.exact_at_end:
+            world.audience.add(ExactViews(world))
+        if scenario.bounds.idle_at_end:
+            world.audience.add(IdleTraffic(world, self._traffic))
+
+    def run(self) -> Outcome:
+        scenario, world = self._scenario, self.world
+        begun = time.perf_counter()
+        world.boot_all()
+        world.clock.at(scenario.boot_spread_s, self._healings.begin_forming)
+        world.clock.at(scenario.end_s - scenario.settle_s, self._traffic.begin)
+        Stage(scenario, world).schedule(scenario, self._struck)
+        world.clock.run_until(scenario.end_s)
+        world.audience.ended()
+        return self._outcome(time.perf_counter() - begun)
+
+    def _struck(self, fault: AnyFault) -> None:
+        if fault.measure == "detect":
+            self._detections.begin()
+        elif fault.measure == "heal":
+            self._healings.begin()
+
+    def _outcome(self, elapsed_s: float) -> Outcome:
+        world = self.world
+        return Outcome(
+            world.seed,
+            world.trace.digest(),
+            self.times,
+            self._falsehoods.count,
+            self._traffic.bytes_per_node_s(),
+            world.violations,
+            dict(sorted(world.counters.items())),
+            world.clock.acts,
+            self._scenario.end_s,
+            elapsed_s,
+        )
+
+
+def _full_mesh_max(scenario: Scenario) -> int:
+    return full_mesh_max() if scenario.full_mesh_max is None else scenario.full_mesh_max

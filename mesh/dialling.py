@@ -19,6 +19,7 @@ class Config:
     dials_per_s: float = 4.0  # with many dead, the cap grows so that a node's dials stay below this
     yield_s: float = 0.25  # the peer with the smaller id dials first: one link per pair without a race
     stray_pause_s: float = 1.0
+    steady_s: float = 3.0  # a link that breaks sooner is no reason to dial at once (two nodes with one identity)
     in_flight_max: int = 32
 
 
@@ -29,6 +30,8 @@ class _Target:
     turn: int = 0
     in_flight: bool = False
     last_error: str = ""
+    flapping: bool = False  # the last link did not live long
+    linked_at: float | None = None  # set while a link stands: nothing to dial
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +50,18 @@ class Dialling:
         self._peers: dict[NodeId, _Target] = {}
         self._strays: dict[Endpoint, _Target] = {}
 
-    def want(self, peers: Iterable[NodeId], now: float) -> None:
-        """Exactly these peers are to be dialled until linked."""
+    def want(self, peers: Iterable[NodeId], is_linked: Callable[[NodeId], bool], now: float) -> None:
+        """Exactly these peers are to be linked; those that are not are dialled until they are."""
         wanted = dict.fromkeys(peers)
         for node in [node for node in self._peers if node not in wanted]:
             if not self._peers[node].in_flight:
                 del self._peers[node]
         for node in wanted:
-            if node not in self._peers:
-                self._peers[node] = self._fresh(node, now)
+            target = self._peers.get(node) or self._peers.setdefault(node, self._fresh(node, now))
+            if is_linked(node):
+                self._rest(target, now)
+            elif target.linked_at is not None:
+                self._resume(node, target, now)
 
     def want_strays(self, strays: Iterable[Endpoint], now: float) -> None:
         wanted = dict.fromkeys(strays)
@@ -65,9 +71,9 @@ class Dialling:
             self._strays.setdefault(endpoint, _Target(self._config.first_pause_s, now))
 
     def hurry(self, node: NodeId, now: float) -> None:
-        """There is news of this peer: try it now."""
+        """There is news of this peer: try it now. Links that break as soon as they stand earn no hurry."""
         target = self._peers.get(node)
-        if target is not None and not target.in_flight:
+        if target is not None and not target.in_flight and target.linked_at is None and not target.flapping:
             fresh = self._fresh(node, now)
             target.pause_s = fresh.pause_s
             target.next_at = min(target.next_at, fresh.next_at)
@@ -102,16 +108,16 @@ class Dialling:
         if attempt.node is None:
             target.next_at = now + self._config.stray_pause_s * self._random.uniform(0.8, 1.2)
             return
-        target.next_at = now + target.pause_s * self._random.uniform(0.7, 1.3)
-        target.pause_s = min(target.pause_s * 2, self._pause_max())
+        if target.linked_at is None:
+            target.next_at = now + target.pause_s * self._random.uniform(0.7, 1.3)
+            target.pause_s = min(target.pause_s * 2, self._pause_max())
 
     def finished(self, attempt: Attempt) -> None:
-        """The dial is over; if its target is still wanted it may be dialled again."""
+        """The dial is over and has become a link."""
         target = self._target(attempt)
         if target is not None:
             target.in_flight = False
             target.last_error = ""
-            target.pause_s = self._config.first_pause_s
 
     def last_error(self, node: NodeId) -> str:
         target = self._peers.get(node)
@@ -130,6 +136,23 @@ class Dialling:
     def _fresh(self, node: NodeId, now: float) -> _Target:
         delay = 0.0 if self._me < node else self._config.yield_s
         return _Target(self._config.first_pause_s, now + delay)
+
+    def _rest(self, target: _Target, now: float) -> None:
+        if target.linked_at is None:
+            target.linked_at = now
+            target.next_at = float("inf")
+
+    def _resume(self, node: NodeId, target: _Target, now: float) -> None:
+        """The link is gone: dial again, at once after a steady one, with growing pauses after short ones."""
+        lived_s = now - (target.linked_at or 0.0)
+        target.linked_at = None
+        target.flapping = lived_s < self._config.steady_s
+        fresh = self._fresh(node, now)
+        if target.flapping:
+            target.next_at = now + target.pause_s * self._random.uniform(0.7, 1.3)
+            target.pause_s = min(target.pause_s * 2, self._pause_max())
+        else:
+            target.pause_s, target.next_at = fresh.pause_s, fresh.next_at
 
     def _target(self, attempt: Attempt) -> _Target | None:
         if attempt.node is None:

@@ -26,7 +26,7 @@ class _Boots:
     superseded: list[int] = field(default_factory=list)
     cloned: bool = False
     rows: dict[int, Row] = field(default_factory=dict)  # the last row signed by each boot: evidence
-    noticed_at: float = float("-inf")
+    noticed_at: dict[int, float] = field(default_factory=dict)  # by boot; bounded like `rows`
 
 
 class Doorway:
@@ -160,10 +160,13 @@ class Doorway:
             return
         boots.rows[row.boot] = row
         if len(boots.rows) > BOOTS_MAX:
-            del boots.rows[next(iter(boots.rows))]
+            oldest = next(iter(boots.rows))
+            del boots.rows[oldest]
+            boots.noticed_at.pop(oldest, None)
         others = tuple(each for boot, each in boots.rows.items() if boot != row.boot)
-        if boots.cloned and others and now.mono - boots.noticed_at >= NOTICE_EVERY_S:
-            boots.noticed_at = now.mono
+        noticed_at = boots.noticed_at.get(row.boot, float("-inf"))
+        if boots.cloned and others and now.mono - noticed_at >= NOTICE_EVERY_S:
+            boots.noticed_at[row.boot] = now.mono
             self._state.send(sender, Refuse("identity-cloned", "another process uses this identity", others[-2:]))
 
     def _accept(self, card: Card, now: Now) -> None:

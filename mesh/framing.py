@@ -6,6 +6,7 @@ from mesh.ids import NodeId
 from mesh.wire import LANE_ALL, LANE_LINK, Frame, Message, encode
 
 WINDOW = 1024  # how far out of order a frame may come; beyond that it is refused as a replay
+SENT_MAX = 4096  # counters; peers that greeted are at most a site's members, the rest got a refusal
 
 
 class Lanes:
@@ -20,6 +21,8 @@ class Lanes:
 
     def seal(self, peer: NodeId, messages: Iterable[Message]) -> bytes:
         """A frame for one peer."""
+        if len(self._sent) >= SENT_MAX and peer not in self._sent:
+            self._forget_a_stranger()
         self._sent[peer] = self._sent.get(peer, 0) + 1
         return encode(Frame(self._boot, LANE_LINK, self._sent[peer], tuple(messages)))
 
@@ -47,6 +50,12 @@ class Lanes:
         self._had.pop((peer, LANE_LINK), None)
         self._had.pop((peer, LANE_ALL), None)
 
+    def _forget_a_stranger(self) -> None:
+        """Who never greeted us has no window for us, and so does not mind our counting anew."""
+        stranger = next((each for each in self._sent if each not in self._boots), None)
+        if stranger is not None:
+            del self._sent[stranger]
+
 
 class _Window:
     """The highest sequence seen and, as bits, which of the WINDOW below it."""
@@ -63,8 +72,8 @@ class _Window:
             self._bits = ((self._bits << shift) | 1) & ((1 << WINDOW) - 1)
             self._top = sequence
             return True
-        bit = 1 << (self._top - sequence)
-        if self._top - sequence >= WINDOW or self._bits & bit:
+        age = self._top - sequence
+        if age >= WINDOW or self._bits >> age & 1:
             return False
-        self._bits |= bit
+        self._bits |= 1 << age
         return True

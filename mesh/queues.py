@@ -31,6 +31,8 @@ class ClassQueue:
 
     def push(self, item: Queued) -> int:
         """Put one in; how many were dropped to make room (it may itself be among them)."""
+        if len(item.data) > self._bytes_max:
+            return 1  # it would push everything else out and still not fit
         self._classes[item.traffic].append(item)
         self._bytes += len(item.data)
         self._messages += 1
@@ -46,11 +48,6 @@ class ClassQueue:
             if waiting:
                 return self._take(waiting)
         return None
-
-    def clear(self) -> None:
-        for waiting in self._classes.values():
-            waiting.clear()
-        self._bytes = self._messages = 0
 
     @property
     def bytes(self) -> int:

@@ -16,6 +16,7 @@ from mesh.trust import Identity, Member, Removal, Root, TrustError, verify
 from mesh.wire import Chain, Count, Id, Key32, Signature
 
 MEMBERS_MAX = 2048  # a site is hundreds of nodes; beyond this something is wrong and memory must stay bounded
+OLDER_MAX = 4  # replaced certificates kept per node: as many renewals as an unnoticed removal of a steward may see
 HASH_BYTES = 8
 TABLE = "roster"
 
@@ -83,10 +84,12 @@ class Roster:
         self._held: dict[NodeId, _Held] = {}
         self._removals: dict[NodeId, RemovalEntry] = {}
         self._departures: dict[NodeId, DepartureEntry] = {}
+        self._older: dict[NodeId, list[_Held]] = {}  # certificates that newer ones have replaced
         self._encoded: dict[str, bytes] = {}  # by table key, exactly what is persisted
         self._hashes: dict[bytes, str] = {}
         self._by_short: dict[bytes, NodeId] = {}
         self._digest = 0
+        self._members: tuple[NodeId, ...] | None = None  # worked out when asked for
         self.damaged = self.merge((saved or {}).values()).refused
 
     # -- reading
@@ -96,12 +99,14 @@ class Roster:
         """Equal on two nodes exactly when their rosters are."""
         return self._digest.to_bytes(HASH_BYTES, "big")
 
-    def members(self) -> list[NodeId]:
+    def members(self) -> tuple[NodeId, ...]:
         """Current members, sorted."""
-        return sorted(node for node in self._held if node not in self._removals)
+        if self._members is None:
+            self._members = tuple(sorted(node for node in self._held if node not in self._removals))
+        return self._members
 
-    def removed(self) -> list[NodeId]:
-        return sorted(self._removals)
+    def removed(self) -> tuple[NodeId, ...]:
+        return tuple(sorted(self._removals))
 
     def is_member(self, node: NodeId) -> bool:
         return node in self._held and node not in self._removals
@@ -181,6 +186,7 @@ class _Merging:
         self._removed: list[NodeId] = []
         self._fresh: list[bytes] = []
         self._refused: list[str] = []
+        self._departed: list[DepartureEntry] = []
 
     def take(self, data: bytes) -> None:
         try:
@@ -188,6 +194,23 @@ class _Merging:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             self._refused.append("roster-malformed")
             return
+        if isinstance(entry, DepartureEntry):
+            self._departed.append(entry)  # only a member can leave: taken when all of this batch's members are
+        else:
+            self._prove(entry)
+
+    def done(self) -> Merged:
+        for entry in self._departed:
+            self._prove(entry)
+        return Merged(
+            tuple(Write(TABLE, key, value) for key, value in sorted(self._writes.items())),
+            tuple(dict.fromkeys(self._changed)),
+            tuple(self._removed),
+            tuple(self._fresh),
+            tuple(self._refused),
+        )
+
+    def _prove(self, entry: Entry) -> None:
         try:
             if isinstance(entry, MemberEntry):
                 self._take_member(entry)
@@ -198,30 +221,24 @@ class _Merging:
         except TrustError as error:
             self._refused.append(f"roster-{error.reason}")
 
-    def done(self) -> Merged:
-        return Merged(
-            tuple(Write(TABLE, key, value) for key, value in sorted(self._writes.items())),
-            tuple(dict.fromkeys(self._changed)),
-            tuple(self._removed),
-            tuple(self._fresh),
-            tuple(self._refused),
-        )
-
     def _take_member(self, entry: MemberEntry) -> None:
         roster = self._roster
         member = roster._root.verify_chain(entry.chain)
         node = member.node
         if node_id_of(entry.identity) != node:
             raise TrustError("wrong-identity")
-        held = roster._held.get(node)
-        if held is not None and _rank(held) >= _rank(_Held(entry, member)):
-            return
         if self._is_void(member):
             raise TrustError("removed-steward")
+        held = roster._held.get(node)
+        if held is not None and _rank(held) >= _rank(_Held(entry, member)):
+            self._set_aside(_Held(entry, member))
+            return
         if held is None and len(roster._held) >= MEMBERS_MAX:
             raise TrustError("full")
         if roster._by_short.setdefault(short_of(node), node) != node:
             raise TrustError("short-name-twice")
+        if held is not None:
+            self._set_aside(held)
         roster._held[node] = _Held(entry, member)
         self._keep(f"m:{node}", entry)
         self._changed.append(node)
@@ -262,13 +279,30 @@ class _Merging:
         roster = self._roster
         for node in [n for n, held in roster._held.items() if held.member.steward == steward]:
             if self._is_void(roster._held[node].member):
-                del roster._held[node]
-                roster._by_short.pop(short_of(node), None)
-                self._forget(f"m:{node}")
+                self._fall_back(node)
                 self._changed.append(node)
+
+    def _fall_back(self, node: NodeId) -> None:
+        """This node's certificate counts no more; the one before it may."""
+        roster = self._roster
+        older = [held for held in roster._older.get(node, ()) if not self._is_void(held.member)]
+        if older:
+            roster._held[node] = max(older, key=_rank)
+            self._keep(f"m:{node}", roster._held[node].entry)
+        else:
+            del roster._held[node]
+            roster._by_short.pop(short_of(node), None)
+            self._forget(f"m:{node}")
+
+    def _set_aside(self, held: _Held) -> None:
+        """Keep an older certificate: a steward's removal may make the newer ones void."""
+        older = {_rank(each): each for each in (*self._roster._older.get(held.member.node, ()), held)}
+        newest = sorted(older)[-OLDER_MAX:]
+        self._roster._older[held.member.node] = [older[rank] for rank in newest]
 
     def _keep(self, key: str, entry: Entry) -> None:
         data = encode_entry(entry)
+        self._roster._members = None
         self._forget(key)
         self._roster._encoded[key] = data
         self._roster._hashes[_hash(data)] = key
@@ -277,6 +311,7 @@ class _Merging:
         self._fresh.append(data)
 
     def _forget(self, key: str) -> None:
+        self._roster._members = None
         old = self._roster._encoded.pop(key, None)
         if old is not None:
             del self._roster._hashes[_hash(old)]

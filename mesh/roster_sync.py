@@ -30,6 +30,7 @@ class RosterSync:
         if not merged.changed:
             return
         state.persist(merged.writes)
+        state.rows.forget_names()
         state.paths_changed = True
         if merged.fresh:
             state.send_others(source, RosterEntries(merged.fresh))

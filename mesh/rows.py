@@ -31,6 +31,7 @@ class Rows:
         self._node_of = node_of
         self._rows: dict[NodeId, Row] = {}
         self._digest = 0
+        self._heard: dict[NodeId, tuple[NodeId, ...]] = {}  # the rows' short names looked up, once each
 
     def get(self, node: NodeId) -> Row | None:
         return self._rows.get(node)
@@ -50,16 +51,22 @@ class Rows:
 
     def forget(self, node: NodeId) -> None:
         row = self._rows.pop(node, None)
+        self._heard.pop(node, None)
         if row is not None:
             self._digest ^= _hash(row)
 
-    def heard_by(self, node: NodeId) -> list[NodeId]:
+    def forget_names(self) -> None:
+        """The roster has changed: short names may mean other nodes now."""
+        self._heard.clear()
+
+    def heard_by(self, node: NodeId) -> tuple[NodeId, ...]:
         """Whom this node says it hears."""
+        known = self._heard.get(node)
+        if known is not None:
+            return known
         row = self._rows.get(node)
-        if row is None:
-            return []
-        found = (self._node_of(short) for short in unpack(row.heard))
-        return [each for each in found if each is not None]
+        found = (self._node_of(short) for short in unpack(row.heard)) if row else ()
+        return self._heard.setdefault(node, tuple(each for each in found if each is not None))
 
     def hears(self, node: NodeId, other: NodeId) -> bool:
         row = self._rows.get(node)

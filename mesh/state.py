@@ -49,6 +49,7 @@ class CoreConfig:
     hearing: HearingConfig = field(default_factory=HearingConfig)
     dialling: DiallingConfig = field(default_factory=DiallingConfig)
     full_mesh_max: int = 32  # docs/decisions says how it was measured
+    overlay_degree: int = 12  # six rings: any five neighbours may fail at once and a node is still linked
     certificate_days: float = 30.0
     is_leaf: bool = False  # hosts no broker
     release: str = ""

@@ -224,7 +224,12 @@ def _parsed(der: bytes) -> x509.Certificate:
         raise TrustError("bad-certificate", type(error).__name__) from None
     if not is_ed25519:
         raise TrustError("bad-certificate", "not an Ed25519 key")
+    if der[-67:-64] != _SIGNATURE_OF_64_BYTES:
+        raise TrustError("bad-certificate", "not in the one form that DER allows")
     return certificate
+
+
+_SIGNATURE_OF_64_BYTES = b"\x03\x41\x00"  # the parser would also take some unused bits: two forms of one certificate
 
 
 def _require_issued(child: x509.Certificate, issuer: x509.Certificate) -> None:

@@ -24,20 +24,22 @@ class Wanting:
         self._unwanted: dict[NodeId, float] = {}
         self._explored: list[NodeId] = []
         self._explore_at = float("-inf")
+        self._others: tuple[NodeId, ...] = ()
+        self._near: set[NodeId] = set()
 
-    def refresh(self, stewards: list[NodeId], now: Now) -> None:
-        """Say whom to dial."""
+    def refresh(self, stewards: list[NodeId], now: Now, may_trim: bool) -> None:
+        """Say whom to dial. `may_trim`: the time has come by itself; no message ever makes us hang up."""
         state = self._state
         if self._started is None:
             self._started = now.mono
         if state.halted:
-            state.dialling.want((), now.mono)
+            state.dialling.want((), state.links.is_linked, now.mono)
             state.dialling.want_strays((), now.mono)
             return
         wanted = self._wanted(stewards, now)
-        state.dialling.want((node for node in wanted if not state.links.is_linked(node)), now.mono)
+        state.dialling.want(wanted, state.links.is_linked, now.mono)
         state.dialling.want_strays(state.book.strays() if len(state.links) < 2 else (), now.mono)
-        if state.is_overlay():
+        if may_trim and state.is_overlay():
             self._trim(wanted, now)
 
     def _wanted(self, stewards: list[NodeId], now: Now) -> list[NodeId]:
@@ -50,8 +52,15 @@ class Wanting:
         presumed = members if now.mono - (self._started or 0.0) < PRESUMED_S else here
         if len(presumed) + 1 <= state.config.full_mesh_max and not state.is_overlay():
             return [*members, *strangers] if len(members) < state.config.full_mesh_max * 2 else [*here, *missing]
-        near = neighbours(state.me, sorted({*presumed, state.me}), state.config.full_mesh_max)
+        near = self._neighbours(tuple(presumed))
         return [*sorted({*near, *stewards}), *self._exploring(missing, now), *strangers[:EXPLORE_MAX]]
+
+    def _neighbours(self, others: tuple[NodeId, ...]) -> set[NodeId]:
+        if others != self._others:
+            config, me = self._state.config, self._state.me
+            self._others = others
+            self._near = neighbours(me, [*others, me], config.full_mesh_max, config.overlay_degree)
+        return self._near
 
     def _is_stranger(self, node: NodeId) -> bool:
         """Somebody of our site, by mDNS or a seed, whom the roster does not know: it will show its certificate."""

@@ -130,7 +130,7 @@ class MembershipSection(Section, frozen=True, kw_only=True):
     suspect_after_s: Annotated[
         float,
         Meta(ge=0.1, le=60, description="Of silence before a peer is suspected.", extra={"unit": "seconds"}),
-    ] = 1.0
+    ] = 1.5
     unreachable_after_s: Annotated[
         float,
         Meta(

@@ -22,6 +22,7 @@ Handler = Callable[..., Awaitable[Result] | AsyncIterator[Result]]
 CONNECTIONS_MAX = 16  # people and scripts on one host, not a public service
 REQUEST_TIMEOUT_S = 30.0  # longer than any exam of all peers
 IDLE_TIMEOUT_S = 60.0  # a caller that says nothing gives its place to another
+DISMISS_TIMEOUT_S = 1.0  # for a caller who is sent away to read why
 WRITE_TIMEOUT_S = 10.0  # a caller that does not read is cut off
 
 log = structlog.get_logger()
@@ -73,7 +74,9 @@ class _Server:
         task.set_name("control-connection")
         try:
             if len(self._tasks) >= CONNECTIONS_MAX:
-                await _write(writer, _error(FieldmeshError("the node is busy", "try again", Exit.TEMPORARY)))
+                await _dismiss(
+                    reader, writer, FieldmeshError("the node is busy", "try again", Exit.TEMPORARY)
+                )
                 return
             self._tasks.add(task)
             while await self._exchange(reader, writer):
@@ -97,7 +100,7 @@ class _Server:
                 line = await reader.readline()
         except ValueError:
             message = f"the request is larger than {REQUEST_BYTES_MAX} bytes"
-            await _write(writer, _error(FieldmeshError(message, "send less at a time", Exit.USAGE)))
+            await _dismiss(reader, writer, FieldmeshError(message, "send less at a time", Exit.USAGE))
             return False
         if not line.endswith(b"\n"):
             return False
@@ -167,6 +170,15 @@ async def _stream(
         close = getattr(results, "aclose", None)
         if close is not None:
             await close()
+
+
+async def _dismiss(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, error: FieldmeshError) -> None:
+    """A last word. Closing before the caller's bytes are read would reset the connection, and lose it."""
+    await _write(writer, _error(error))
+    writer.write_eof()
+    async with asyncio.timeout(DISMISS_TIMEOUT_S):
+        while await reader.read(REQUEST_BYTES_MAX):
+            pass
 
 
 def _request(line: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from mesh.cast_sync import CastSync
+from mesh.dialling import Attempt
 from mesh.doorway import Doorway
 from mesh.events import (
     HOSTED,
@@ -105,6 +106,7 @@ class NodeCore:
         self._links_seen = -1
         self._beat_at = float("inf")
         self._isolated_at = float("inf")
+        self._grace_over = False
         self.isolated = False
         self._handlers: dict[type[Event], Callable[..., None]] = {
             Woke: self._woke,
@@ -195,8 +197,11 @@ class NodeCore:
         self._upkeep.tick(now)
         if now.mono >= self._beat_at:
             self._beat(now)
-        if state.membership.has_doubts(now.mono):
-            state.paths_changed = True
+        if now.mono >= self._isolated_at:
+            self._isolated_at = float("inf")
+            self._grace_over = state.paths_changed = True
+        if state.membership.has_doubts(now.mono) and not state.paths_changed:
+            self._reassess(now, repath=False)
 
     def _beat(self, now: Now) -> None:
         state = self._state
@@ -231,13 +236,13 @@ class NodeCore:
         if wishes_stand:
             return
         self._links_seen = state.links.changes
-        self._wanting.refresh(self._upkeep.wanted_steward(now), now)
+        self._wanting.refresh(self._upkeep.wanted_steward(now), now, may_trim=not is_frame)
         for attempt in state.dialling.due(state.book.endpoints, now.mono):
             state.dial(attempt, now.mono)
 
-    def _reassess(self, now: Now) -> None:
+    def _reassess(self, now: Now, repath: bool = True) -> None:
         state = self._state
-        for change in state.membership.reassess(now.mono, self._explain):
+        for change in state.membership.reassess(now.mono, self._explain, repath):
             state.add(change)
             if state.membership.is_here(change.node):
                 state.hurry(change.node, now.mono)
@@ -252,11 +257,11 @@ class NodeCore:
         heard = state.hearing.heard()
         if heard:
             self._isolated_at = float("inf")
+            self._grace_over = True
             if self.isolated:
                 self.isolated = False
                 state.add(Reunited(len(heard)))
-        elif len(state.roster.members()) > 1 and not self.isolated and now.mono >= self._isolated_at:
-            self._isolated_at = float("inf")
+        elif self._grace_over and not self.isolated and len(state.roster.members()) > 1:
             self.isolated = True
             state.add(Isolated())
 
@@ -277,10 +282,18 @@ class NodeCore:
     def _endpoint_found(self, found: EndpointFound, now: Now) -> None:
         state = self._state
         if found.node == state.me:
+            self._check_double(found, now)
             return
         is_new = state.book.found(found.endpoint, found.node, found.source)
         if found.node is not None and (is_new or found.source in (Source.MDNS, Source.SHARED)):
             state.hurry(found.node, now.mono)
+
+    def _check_double(self, found: EndpointFound, now: Now) -> None:
+        """Somebody announces our own identity elsewhere: dial it, so that the greeting shows whether it is a clone."""
+        state = self._state
+        is_elsewhere = found.endpoint not in state.endpoints
+        if is_elsewhere and not state.halted and not state.links.with_peer(state.me):
+            state.dial(Attempt(found.endpoint, None), now.mono)
 
     def _endpoint_lost(self, lost: EndpointLost, now: Now) -> None:
         self._state.book.lost(lost.node, lost.source)

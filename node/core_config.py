@@ -18,6 +18,7 @@ def core_config(config: Config) -> CoreConfig:
         ),
         dialling=DiallingConfig(),
         full_mesh_max=membership.full_mesh_max,
+        overlay_degree=membership.overlay_degree,
         certificate_days=config.trust.certificate_days,
         is_leaf=config.fabric.mode == "leaf",
         release=RELEASE,

@@ -31,6 +31,9 @@ def connect(path: Path) -> sqlite3.Connection:
     if not path.exists():
         path.touch(PRIVATE_FILE)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    connection.text_factory = lambda text: text.decode(
+        errors="replace"
+    )  # rotten text fails its row's check instead
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")

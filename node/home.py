@@ -1,20 +1,14 @@
 """The folder that holds all of one node: where everything lies in it, and its keys."""
 
-import hashlib
-import os
-import stat
-import tempfile
 from pathlib import Path
 
 from mesh.state import Keys
 from mesh.trust import Authority, Identity, Root, TrustError, public_of
 from node.errors import FieldmeshError
 from node.exits import Exit
-from node.files import make_private_folder, write_file
+from node.files import write_file
 from node.pem import certificates_in, certificates_pem, key_in, key_pem, public_half
-
-SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, less its final zero
-LONGEST_SOCKET_NAME = "control.sock"
+from node.run_folder import run_folder
 
 
 class Home:
@@ -57,32 +51,27 @@ class Home:
         write_file(self.tls, certificates_pem(*chain) + key_pem(key))
 
     def run_dir(self) -> Path:
-        """The private folder for this node's Unix sockets, made if need be; elsewhere when the home's path is long."""
-        folder = self.path / "run"
-        if len(os.fsencode(folder.resolve() / LONGEST_SOCKET_NAME)) > SOCKET_PATH_BYTES_MAX:
-            folder = _short_run_dir(self.path)
-        make_private_folder(folder)
-        _require_private_folder(folder)
-        return folder
+        return run_folder(self.path)
 
     def _keys(self) -> Keys:
         root = Root(certificates_in(self.site_root.read_bytes())[0])
         identity = Identity(key_in(self.identity.read_bytes()))
         tls = self.tls.read_bytes()
-        keys = Keys(identity, root, certificates_in(tls), public_half(key_in(tls)), self._authority())
+        keys = Keys(identity, root, certificates_in(tls), public_half(key_in(tls)), self._authority(root))
         if root.verify_chain(keys.chain).node != identity.node:
             raise ValueError("keys/tls.pem belongs to another node than keys/identity.pem")
         if public_of(keys.chain[0]) != keys.tls_public:
             raise ValueError("the key in keys/tls.pem is not that of its certificate")
         return keys
 
-    def _authority(self) -> Authority | None:
+    def _authority(self, root: Root) -> Authority | None:
         if not self.authority.exists():
             return None
         pem = self.authority.read_bytes()
         authority = Authority(key_in(pem), certificates_in(pem)[0])
         if public_of(authority.certificate) != public_half(key_in(pem)):
             raise ValueError("the key in keys/authority.pem is not that of its certificate")
+        root.verify_authority(authority.certificate)
         return authority
 
     def _check_permissions(self) -> None:
@@ -93,22 +82,6 @@ class Home:
                     f"chmod 600 {path}",
                     Exit.CONFIGURATION,
                 )
-
-
-def _short_run_dir(home: Path) -> Path:
-    digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"fieldmesh-{os.getuid()}-{digest}"
-
-
-def _require_private_folder(folder: Path) -> None:
-    found = folder.lstat()
-    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
-        return
-    raise FieldmeshError(
-        f"{folder} must be a folder that only this user can enter: it holds the node's sockets",
-        f"chmod 700 {folder}   (and chown it to the node's user; if it is a link, remove it)",
-        Exit.CONFIGURATION,
-    )
 
 
 def _not_a_home(path: Path) -> FieldmeshError:

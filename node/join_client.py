@@ -35,7 +35,7 @@ from node.settling import Belongings, abandon, require_config, require_vacant, s
 from node.tokens import Token
 
 TIMEOUT_S = 15.0
-CONNECT_S = 3.0  # to one address; a LAN answers in milliseconds
+CONNECT_S = 1.5  # to one address; a LAN answers in milliseconds, and a token may name several
 CONVERSATION_S = 10.0
 RETRY_S = 1.0
 LOOK_S = 4.0  # by multicast, before the seeds get another try

@@ -30,8 +30,7 @@ from node.join_errors import (
     wrong_root,
     wrong_version,
 )
-from node.token_book import TokenRow
-from node.tokens import SECRET_BYTES, TOKEN_ID_BYTES, Token
+from node.tokens import SECRET_BYTES, TOKEN_ID_BYTES, Token, TokenRow
 
 VERSION = 1
 VERSION_OLDEST = 1

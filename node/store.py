@@ -59,7 +59,7 @@ class Store:
         self.rows_damaged = 0
         tables: dict[str, dict[str, bytes]] = {}
         for table, key, value, check in rows:
-            if check != _check(table, key, value):
+            if not isinstance(value, bytes) or check != _check(table, key, value):
                 self.rows_damaged += 1
             elif table != OWN_TABLE:
                 tables.setdefault(table, {})[key] = value
@@ -151,7 +151,7 @@ class Store:
             row = self._connection.execute(
                 'SELECT value, "check" FROM kv WHERE tbl=? AND key=?', (table, key)
             ).fetchone()
-        is_good = row is not None and row[1] == _check(table, key, row[0]) and row[0].isdigit()
+        is_good = row is not None and _is_digits(row[0]) and row[1] == _check(table, key, row[0])
         return int(row[0]) if is_good else 0
 
     def _noted_incarnation(self) -> int:
@@ -160,6 +160,10 @@ class Store:
             return int(self._incarnation_file.read_text())
         except (OSError, ValueError):
             return 0
+
+
+def _is_digits(value: object) -> bool:
+    return isinstance(value, bytes) and value.isdigit()
 
 
 def _check(table: str, key: str, value: bytes) -> bytes:

@@ -3,13 +3,10 @@
 The command line creates and revokes them, the running node redeems them; both see the same rows.
 """
 
-import hashlib
-import hmac
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ from mesh.wire import Endpoint
 from node.database import connect, transaction, translated
 from node.errors import FieldmeshError
 from node.exits import Exit
-from node.tokens import SECRET_BYTES, TOKEN_ID_BYTES, Token
+from node.tokens import SECRET_BYTES, TOKEN_ID_BYTES, Token, TokenRow, hash_of
 
 KEPT_MS = 30 * 86_400_000  # a used or expired token is still told apart from a wrong one for this long
 OPEN_MAX = 1000  # tokens that nobody has used; beyond this somebody's script has run away
@@ -35,37 +32,6 @@ _SELECT = (
     "FROM tokens "
 )
 _COUNT_OPEN = "SELECT count(*) FROM tokens WHERE used_by IS NULL AND revoked_ms IS NULL AND expires_ms >= ?"
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRow:
-    """What the steward remembers of a token."""
-
-    token_id: bytes
-    secret_hash: bytes
-    created_ms: int
-    expires_ms: int
-    for_steward: bool
-    revoked_ms: int | None = None
-    used_ms: int | None = None
-    used_by: str | None = None
-    used_name: str | None = None
-    answer: bytes | None = None  # what the joiner was given, to give it again if it did not arrive
-
-    @property
-    def name(self) -> str:
-        return self.token_id.hex()
-
-    def matches(self, secret: bytes) -> bool:
-        return hmac.compare_digest(self.secret_hash, _hash(secret))
-
-    def state(self, now_ms: int) -> str:
-        """used, revoked, expired or open."""
-        if self.used_by is not None:
-            return "used"
-        if self.revoked_ms is not None:
-            return "revoked"
-        return "expired" if now_ms > self.expires_ms else "open"
 
 
 class TokenBook:
@@ -93,7 +59,7 @@ class TokenBook:
             _require_room(connection, now_ms)
             connection.execute(
                 "INSERT INTO tokens (id, secret_hash, created_ms, expires_ms, for_steward) VALUES (?,?,?,?,?)",
-                (token_id, _hash(secret), now_ms, expires_ms, for_steward),
+                (token_id, hash_of(secret), now_ms, expires_ms, for_steward),
             )
         return Token(fingerprint, steward, token_id, secret, expires_ms, for_steward, tuple(seeds))
 
@@ -145,10 +111,6 @@ class TokenBook:
 def _row(columns: tuple[Any, ...]) -> TokenRow:
     token_id, secret_hash, created_ms, expires_ms, for_steward, *rest = columns
     return TokenRow(token_id, secret_hash, created_ms, expires_ms, bool(for_steward), *rest)
-
-
-def _hash(secret: bytes) -> bytes:
-    return hashlib.sha256(secret).digest()
 
 
 def _require_room(connection: sqlite3.Connection, now_ms: int) -> None:

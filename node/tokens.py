@@ -6,6 +6,8 @@ token holds no secret of the site's root.
 
 import base64
 import binascii
+import hashlib
+import hmac
 import zlib
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -63,6 +65,37 @@ class Token:
         return PREFIX + _base32(body + _crc(body))
 
 
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """What the steward remembers of a token."""
+
+    token_id: bytes
+    secret_hash: bytes
+    created_ms: int
+    expires_ms: int
+    for_steward: bool
+    revoked_ms: int | None = None
+    used_ms: int | None = None
+    used_by: str | None = None
+    used_name: str | None = None
+    answer: bytes | None = None  # what the joiner was given, to give it again if it did not arrive
+
+    @property
+    def name(self) -> str:
+        return self.token_id.hex()
+
+    def matches(self, secret: bytes) -> bool:
+        return hmac.compare_digest(self.secret_hash, hash_of(secret))
+
+    def state(self, now_ms: int) -> str:
+        """used, revoked, expired or open."""
+        if self.used_by is not None:
+            return "used"
+        if self.revoked_ms is not None:
+            return "revoked"
+        return "expired" if now_ms > self.expires_ms else "open"
+
+
 class TokenError(FieldmeshError):
     """This text is no token, or no longer the one that was issued."""
 
@@ -98,6 +131,11 @@ def parse_token(text: str) -> Token:
         parts.for_steward,
         parts.seeds,
     )
+
+
+def hash_of(secret: bytes) -> bytes:
+    """What a steward keeps of a secret."""
+    return hashlib.sha256(secret).digest()
 
 
 class _Body(msgspec.Struct, frozen=True, array_like=True):

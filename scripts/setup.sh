@@ -5,14 +5,14 @@
 
 MOSQUITTO_TOOLS=(mosquitto:mosquitto)
 TESTING_TOOLS=(mosquitto_sub:mosquitto-clients ip:iproute2 openssl:openssl)  # COMMAND:DEBIAN-PACKAGE
-SETUP_LOG=/dev/null
+SETUP_LOG=.setup.log  # of the last run that had something to do
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"  # where Debian keeps mosquitto and ip, outside a user's PATH
 
 setup() {
     exec 9>.setup.lock
     flock 9  # two scripts started at once must not build the same environment
-    local part
+    local part steps_done=0
     for part in "$@"; do
         case $part in
             python) setup_python ;;
@@ -32,8 +32,6 @@ setup_python() {
     if ! .venv/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         make_venv
     fi
-    SETUP_LOG=.venv/setup.log
-    : >"$SETUP_LOG"
     step "installing the locked Python packages" \
         .venv/bin/python -m pip install --disable-pip-version-check --no-input --require-hashes --no-deps \
         -r requirements-dev.lock
@@ -85,11 +83,12 @@ install_packages() {
     fi
     command -v apt-get >/dev/null || stop_for_packages "$@"
     as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
-    local SETUP_LOG
-    SETUP_LOG=$(mktemp)
-    step "refreshing the list of system packages" "${as_root[@]}" update
+    step "refreshing the list of system packages" at_best "${as_root[@]}" update
     step "installing $* with apt-get" "${as_root[@]}" install --no-install-recommends "$@"
-    rm -f "$SETUP_LOG"
+}
+
+at_best() {  # somebody's broken extra source fails `update`; whether that matters, `install` will say
+    "$@" || true
 }
 
 stop_for_packages() {
@@ -100,6 +99,7 @@ stop_for_packages() {
 step() {  # WORDS COMMAND...: one line for the person, the command's own words to the log
     local words=$1 begun=$SECONDS
     shift
+    ((steps_done++)) || : >"$SETUP_LOG"
     printf '%s ... ' "$words" >&2
     if "$@" >>"$SETUP_LOG" 2>&1 </dev/null 9>&-; then
         printf '%d s\n' $((SECONDS - begun)) >&2

@@ -41,7 +41,8 @@ class Process:
     ending: bool = False  # it was told to stop or to leave
     backlog: list[Event] = field(default_factory=list)  # while stalled; bounded by the stall's length
     links: "dict[int, Session | Attempt]" = field(default_factory=dict)  # those it dials, by number
-    wake_due_s: float = float("inf")
+    wanted_s: float = float("inf")  # when its core wants to be woken, on its own clock
+    wake_due_s: float = float("inf")  # when it will be looked after next
     mono_s: float = 0.0
     spins: tuple[float, int] = (-1.0, 0)  # when it woke last, and how often at that one moment
     views: dict[NodeId, str] = field(default_factory=dict)  # what it has said of each peer

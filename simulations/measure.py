@@ -43,7 +43,6 @@ class _Detection:
     begun_s: float
     expected: dict[Pair, frozenset[str]]
     waiting: dict[Pair, None]
-    lonely: dict[Process, None]
 
 
 class Detections(Watcher):
@@ -55,29 +54,31 @@ class Detections(Watcher):
         self._times = times
         self._open: list[_Detection] = []
         self._isolated: dict[Process, None] = {}  # those that have said so
+        self._lonely: dict[Process, float] = {}  # those that should, and since when
 
     def begin(self) -> None:
         """A fault has struck just now."""
         expected = self._expected()
         waiting = {pair: None for pair, states in expected.items() if _view(pair) not in states}
-        detection = _Detection(self.world.clock.now_s, expected, waiting, dict.fromkeys(self._lonely()))
+        detection = _Detection(self.world.clock.now_s, expected, waiting)
         self._open.append(detection)
         self._close_if_done(detection, "known already")
         self.world.clock.after(self._bounds.detect_s, self._overdue, detection)
-        self.world.clock.after(self._bounds.isolated_s, self._isolation_overdue, detection)
+        for process in self._left_alone():
+            self._lonely[process] = self.world.clock.now_s
+            self.world.clock.after(self._bounds.isolated_s, self._isolation_overdue, process)
 
     def on_news(self, process: Process, news: News) -> None:
         if isinstance(news, Isolated):
             self._isolated[process] = None
+            begun_s = self._lonely.pop(process, None)
+            if begun_s is not None:
+                self._times.isolated.append(Timed(self.world.clock.now_s - begun_s, process.host.name))
         elif isinstance(news, Reunited):
             self._isolated.pop(process, None)
-        for detection in list(self._open):
-            if isinstance(news, PeerChanged):
+        elif isinstance(news, PeerChanged):
+            for detection in list(self._open):
                 self._note(detection, process, news)
-            elif isinstance(news, Isolated) and process in detection.lonely:
-                del detection.lonely[process]
-                taken_s = self.world.clock.now_s - detection.begun_s
-                self._times.isolated.append(Timed(taken_s, process.host.name))
 
     def _note(self, detection: _Detection, process: Process, news: PeerChanged) -> None:
         pair = (process, news.node)
@@ -103,10 +104,9 @@ class Detections(Watcher):
             names = _named(self.world, list(detection.waiting))
             self.world.violate("L1", f"after {self._bounds.detect_s} s not known by all: {names}")
 
-    def _isolation_overdue(self, detection: _Detection) -> None:
-        for process in detection.lonely:
-            if process.alive:
-                self.world.violate("L1", f"{process.host.name} hears nobody and has not said so")
+    def _isolation_overdue(self, process: Process) -> None:
+        if self._lonely.pop(process, None) is not None and process.alive:
+            self.world.violate("L1", f"{process.host.name} hears nobody and has not said so")
 
     def _expected(self) -> dict[Pair, frozenset[str]]:
         """Every pair whose right view is anything but alive."""
@@ -117,7 +117,7 @@ class Detections(Watcher):
                 expected[(observer.process, subject.node)] = states
         return expected
 
-    def _lonely(self) -> list[Process]:
+    def _left_alone(self) -> list[Process]:
         members = self.world.truth.members()
         return [
             host.process

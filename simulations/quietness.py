@@ -43,15 +43,14 @@ class NoReplyToReply(Watcher):
     def on_handled(self, process: Process, event: Event, effects: list[Effect]) -> None:
         if not isinstance(event, FrameReceived):
             return
-        messages = self.world.audience.frame_of(event.data).messages
-        if not messages or not all(isinstance(message, REPLIES) for message in messages):
-            return
         for effect in effects:
             if isinstance(effect, Send) and effect.peer == event.sender:
                 self._check(process, event, effect)
 
     def _check(self, process: Process, event: FrameReceived, answer: Send) -> None:
         asked = self.world.audience.frame_of(event.data).messages
+        if not asked or not all(isinstance(message, REPLIES) for message in asked):
+            return
         spoken = self.world.audience.frame_of(answer.data).messages
         if any(isinstance(message, SPOKEN) for message in spoken) and not _is_turned_away(asked, spoken):
             names = [type(message).__name__ for message in (*asked, *spoken)]

@@ -245,13 +245,14 @@ class World:
             self.violate("core-error", f"{process.host.name} on {type(event).__name__}: {where}")
             self.crash(process.host)
             return
-        self._carry_out(process, effects)
+        self.perform(process, effects)
         if process.alive:
             if event is not None:
                 self.audience.handled(process, event, effects)
             self._plan_wake(process)
 
-    def _carry_out(self, process: Process, effects: list[Effect]) -> None:
+    def perform(self, process: Process, effects: list[Effect]) -> None:
+        """Carry out what a core asked for, in order."""
         for effect in effects:
             if process.effects_left is not None:
                 process.effects_left -= 1
@@ -304,7 +305,9 @@ class World:
     # ------------------------------------------------------------ waking
 
     def _plan_wake(self, process: Process) -> None:
-        due_s = process.host.true_s(process, process.core.wake_at)
+        """The core has just spoken: a wake that comes too early is put off when it is due."""
+        process.wanted_s = process.core.wake_at
+        due_s = process.host.true_s(process, process.wanted_s)
         if due_s < process.wake_due_s:
             process.wake_due_s = max(due_s, self.clock.now_s)
             self.clock.at(due_s, self._wake, process, process.wake_due_s)
@@ -315,13 +318,14 @@ class World:
         process.wake_due_s = float("inf")
         if process.stalled:
             return
-        wanted_s = process.core.wake_at
-        if process.host.true_s(process, wanted_s) > self.clock.now_s:
-            self._plan_wake(process)
+        wanted_s = process.host.true_s(process, process.wanted_s)
+        if wanted_s > self.clock.now_s:
+            process.wake_due_s = wanted_s
+            self.clock.at(wanted_s, self._wake, process, wanted_s)
             return
         self._count_spin(process)
         self.trace.event(self.clock.now_s, process.host.index, Woke())
-        self._run(process, Woke(), wanted_s)
+        self._run(process, Woke(), process.wanted_s)
 
     def _count_spin(self, process: Process) -> None:
         at_s, spins = process.spins

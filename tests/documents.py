@@ -34,14 +34,14 @@ class Place:
     """A folder of one document: its blocks run there one after the other, what they start ends with the place."""
 
     folder: Path
-    _groups: list[int] = field(default_factory=list)  # one a block
+    _started: list[subprocess.Popen[bytes]] = field(default_factory=list)  # each leads its own process group
 
     def __enter__(self) -> "Place":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for group in self._groups:
-            _end_group(group)
+        for leader in self._started:
+            _end_group(leader)
 
     def run(self, words: list[str], timeout_s: float = BLOCK_TIMEOUT_S) -> str:
         """What the command printed; AssertionError, with that, unless it ends well in time."""
@@ -56,7 +56,7 @@ class Place:
                 stderr=file,
                 start_new_session=True,
             )
-            self._groups.append(process.pid)
+            self._started.append(process)
             try:
                 code = process.wait(timeout_s)
             except subprocess.TimeoutExpired:
@@ -74,26 +74,27 @@ class Place:
         return {**os.environ, "PATH": path, "HOME": str(self.folder)}
 
 
-def _end_group(group: int) -> None:
+def _end_group(leader: subprocess.Popen[bytes]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
-            os.killpg(group, number)
-            _await_end(group)
+            os.killpg(leader.pid, number)
         except ProcessLookupError:
             return
+        deadline = time.monotonic() + END_TIMEOUT_S
+        while _is_alive(leader) and time.monotonic() < deadline:
+            time.sleep(0.02)  # nobody tells us when a grandchild ends
 
 
-def _await_end(group: int) -> None:
-    """Returns at the deadline; ProcessLookupError as soon as nobody is left."""
-    deadline = time.monotonic() + END_TIMEOUT_S
-    while time.monotonic() < deadline:
-        _reap(group)
-        os.killpg(group, 0)
-        time.sleep(0.02)  # the kernel tells nobody when a stranger's child ends
+def _is_alive(leader: subprocess.Popen[bytes]) -> bool:
+    """Whether anybody of the group still runs; those that only wait to be reaped do not."""
+    leader.poll()
+    states = (_state_and_group(path) for path in Path("/proc").glob("[0-9]*/stat"))
+    return any(group == leader.pid and state != "Z" for state, group in states)
 
 
-def _reap(group: int) -> None:
+def _state_and_group(path: Path) -> tuple[str, int]:
     try:
-        os.waitpid(-group, os.WNOHANG)
-    except ChildProcessError:
-        return
+        fields = path.read_text().rpartition(")")[2].split()
+    except OSError:  # it has just ended
+        return "Z", 0
+    return fields[0], int(fields[2])

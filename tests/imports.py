@@ -146,7 +146,7 @@ def impurities(source: Source) -> Iterator[str]:
         if not _is_pure_import(found):
             yield f"{source.module}:{found.line} is a core and imports {_shown(found)}"
     for name, line in source.calls:
-        if name in IMPURE_CALLS or name.removeprefix(".") in IMPURE_METHODS and name.startswith("."):
+        if name in IMPURE_CALLS or (name.removeprefix(".") in IMPURE_METHODS and name.startswith(".")):
             yield f"{source.module}:{line} is a core and calls {name}()"
         if name == "Random()":
             yield f"{source.module}:{line} is a core and seeds Random itself"

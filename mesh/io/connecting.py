@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mesh.io.dial_error import DialError, network_failure
 from mesh.io.tls import handshake_failure
@@ -13,12 +14,13 @@ from mesh.wire import Endpoint
 
 ADDRESSES_MAX = 4  # of one name; the next dial may find others
 ADDRESS_TRY_S = 0.3  # per address while there is another one to try
-SEND_BUFFER_BYTES = 131_072  # what an urgent message may have to wait behind; still a LAN's bandwidth times delay
+SEND_BUFFER_BYTES = 131_072  # what an urgent message may have to wait behind; a LAN needs no more
 UNACKNOWLEDGED_MS_MAX = 10_000  # a path that acknowledges nothing for so long is gone
 LOOKUPS_MAX = 4  # a resolver that hangs holds a thread for as long as it likes
 
 _lookups = threading.BoundedSemaphore(LOOKUPS_MAX)
-_Address = tuple[int, tuple[str | int, ...]]
+_Address = tuple[int, Any]  # family, and what that family calls an address
+_Found = list[tuple[Any, ...]]  # what getaddrinfo gives
 
 
 async def connect_tcp(endpoint: Endpoint) -> socket.socket:
@@ -83,7 +85,7 @@ def _settle(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
-async def _connect(family: int, address: tuple[str | int, ...] | str) -> socket.socket:
+async def _connect(family: int, address: Any) -> socket.socket:
     try:
         plain = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
@@ -118,16 +120,14 @@ def _tls_failure(error: OSError) -> DialError:
 
 async def _addresses(endpoint: Endpoint) -> list[_Address]:
     """Addresses at once; names by a thread of their own, because the system's resolver blocks."""
+    found: _Found
     try:
-        found = socket.getaddrinfo(
-            endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        found = list(
+            socket.getaddrinfo(endpoint.host, endpoint.port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
         )
     except (OSError, UnicodeError):
         found = await _look_up(endpoint)
-    return [(family, address) for family, _, _, _, address in found[:ADDRESSES_MAX]]
-
-
-_Found = list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str | int, ...]]]
+    return [(each[0], each[4]) for each in found[:ADDRESSES_MAX]]
 
 
 async def _look_up(endpoint: Endpoint) -> _Found:
@@ -145,7 +145,7 @@ async def _look_up(endpoint: Endpoint) -> _Found:
 def _resolve(endpoint: Endpoint, loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[_Found]") -> None:
     found: _Found | Exception
     try:
-        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        found = list(socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM))
     except (OSError, UnicodeError) as error:
         found = error
     finally:

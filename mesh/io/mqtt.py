@@ -8,11 +8,11 @@ each session once a second; the fabric needs none of these, and pays for them in
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, SocketLike
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -53,9 +53,7 @@ class Login:
 class Mqtt:
     """Opens as soon as it is made; `ended` tells when and why it is over. `close` may be called at any time."""
 
-    def __init__(
-        self, stream: socket.socket, login: Login, filters: Sequence[str], handler: Handler
-    ) -> None:
+    def __init__(self, stream: socket.socket, login: Login, filters: Sequence[str], handler: Handler) -> None:
         self._loop = asyncio.get_running_loop()
         self._handler = handler
         self._filters = filters
@@ -117,7 +115,8 @@ class Mqtt:
         """Acts on what paho's callbacks have noted, outside of them: inside, it holds a lock and cannot write."""
         if self._is_let_in and not self._has_subscribed:
             self._has_subscribed = True
-            options = SubscribeOptions(qos=0, noLocal=True, retainHandling=2)  # nothing old, nothing of our own
+            # nothing that was kept from before, and nothing of our own
+            options = SubscribeOptions(qos=0, noLocal=True, retainHandling=2)
             self._client.subscribe([(each, options) for each in self._filters])
         if self._is_granted and not self.is_open:
             self.is_open = True
@@ -184,7 +183,7 @@ class Mqtt:
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
-        self._inbox.append((topic, message.payload))
+        self._inbox.append((topic, bytes(message.payload)))
 
     def _on_disconnect(
         self, _client: Client, _data: object, flags: DisconnectFlags, code: ReasonCode, _: Properties | None
@@ -205,7 +204,7 @@ class _Client(Client):
         )
         self._given = stream
 
-    def _create_socket(self) -> "_Stream":
+    def _create_socket(self) -> SocketLike:
         return self._given
 
 
@@ -224,19 +223,19 @@ class _Stream:
     def has_buffered(self) -> bool:
         return self._at < len(self._buffer)
 
-    def recv(self, size: int) -> bytes:
-        if size > PACKET_BYTES_MAX:
+    def recv(self, buffersize: int) -> bytes:
+        if buffersize > PACKET_BYTES_MAX:
             self.why = "the broker sent a packet that is too large"
             raise ConnectionAbortedError(self.why)
         if not self.has_buffered:
             self._fill()
-        piece = self._buffer[self._at : self._at + size]
+        piece = self._buffer[self._at : self._at + buffersize]
         self._at += len(piece)
         return piece
 
-    def send(self, data: bytes) -> int:
+    def send(self, buffer: bytes | bytearray) -> int:
         try:
-            return self._stream.send(data)
+            return self._stream.send(buffer)
         except OSError as error:
             self._note(error)
             raise
@@ -269,6 +268,6 @@ class _Stream:
 
 
 def _connect_properties() -> Properties:
-    properties = Properties(PacketTypes.CONNECT)
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has not typed it
     properties.MaximumPacketSize = PACKET_BYTES_MAX
     return properties

@@ -4,31 +4,15 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
-from mesh.events import Traffic
 from mesh.io.dial_error import DialError
 from mesh.io.mqtt import Login, Mqtt
 from mesh.io.tls import handshake_failure
-from mesh.queues import ClassQueue
+from mesh.queues import ClassQueue, Queued
 
 HANGUP_S = 0.5  # for what is queued on a link that we close
 SEND_BURST = 64  # packets written before others get their turn
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLimits:
-    queue_bytes_max: int = 2_097_152  # eight of the largest frames; what a LAN carries in a fifth of a second
-    queue_messages_max: int = 4096  # of the small ones
-
-
-@dataclass(frozen=True, slots=True)
-class _Publish:
-    topic: str
-    data: bytes
-
-    def __len__(self) -> int:
-        return len(self.topic) + len(self.data)
 
 
 class Session:
@@ -45,12 +29,12 @@ class Session:
         filters: Sequence[str],
         on_open: Callable[[], None],
         on_arrival: Callable[[str, bytes], None],
-        limits: SessionLimits,
+        queue: ClassQueue | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_open = on_open
         self.arrived = on_arrival
-        self._queue: ClassQueue[_Publish] = ClassQueue(limits.queue_bytes_max, limits.queue_messages_max)
+        self._queue = queue or ClassQueue()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._is_finishing = False
         self._mqtt = Mqtt(stream, login, filters, self)
@@ -61,7 +45,8 @@ class Session:
 
     async def until_open(self) -> None:
         """DialError if the session ends before it is open. The caller sets the deadline."""
-        await asyncio.wait([self._opened, self._mqtt.ended], return_when=asyncio.FIRST_COMPLETED)
+        outcomes: list[asyncio.Future[Any]] = [self._opened, self._mqtt.ended]
+        await asyncio.wait(outcomes, return_when=asyncio.FIRST_COMPLETED)
         if not self._mqtt.is_open:
             raise self._failure()
 
@@ -69,14 +54,14 @@ class Session:
         """Why the session is over."""
         return await asyncio.shield(self._mqtt.ended)
 
-    def send(self, traffic: Traffic, topic: str, data: bytes) -> int:
+    def send(self, item: Queued) -> int:
         """At once if the socket takes it, else later; how many messages were dropped for lack of room."""
         if self._mqtt.ended.done():
             return 1
         if not self._queue and not self._mqtt.is_blocked:
-            self._mqtt.publish(topic, data)
+            self._mqtt.publish(item.topic, item.data)
             return 0
-        return self._queue.push(traffic, _Publish(topic, data))
+        return self._queue.push(item)
 
     def finish(self) -> None:
         """Close when what is queued has left, and after HANGUP_S in any case. Never waits."""
@@ -100,10 +85,10 @@ class Session:
         for _ in range(SEND_BURST):
             if self._mqtt.is_blocked or self._mqtt.ended.done():
                 return  # the socket calls again, or nobody ever will
-            popped = self._queue.pop()
-            if popped is None:
+            item = self._queue.pop()
+            if item is None:
                 break
-            self._mqtt.publish(popped[1].topic, popped[1].data)
+            self._mqtt.publish(item.topic, item.data)
         if self._queue:
             self._loop.call_soon(self.drained)
         self._close_if_idle()

@@ -1,24 +1,20 @@
 """The shared fabric: the same topics and messages over one existing MQTT 5 broker, or a list of them in turn.
 
-There is no handshake with the peer here, only with the broker: a dial "opens" as soon as the broker session is up,
-and the greeting proves who is there.
+The handshake is with the broker, not with a peer: a dial opens as soon as the broker session is up, and who a
+sender is rests on the greeting's signatures, and on the broker's own access list where its operator keeps one.
 """
 
 import asyncio
-import contextlib
 import random
-import socket
-import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
+from contextlib import suppress
 
-import aiomqtt
 import structlog
 
 from mesh.events import (
     HOSTED,
+    BrokerDown,
+    BrokerUp,
     Counted,
     Dial,
     DialFailed,
@@ -34,33 +30,29 @@ from mesh.events import (
     Traffic,
 )
 from mesh.ids import NodeId, SiteId
+from mesh.io.dial_error import DialError
+from mesh.io.presence import Presence
 from mesh.io.session import Session
-from mesh.io.tls import DialError, TlsSource, connect, open_tls
+from mesh.io.shared_broker import SharedBroker, SharedSettings, brokers_of
+from mesh.io.tls import TlsSource
 from mesh.queues import Queued
-from mesh.topics import ALL, DOOR, HERE, TO, Topics
-from mesh.wire import Endpoint
+from mesh.topics import DOOR, HERE, Topics
+from mesh.wire import FRAME_BYTES_MAX, Endpoint
 
 PLACE = Endpoint("shared", 0)  # where everybody is
-PRESENCE_EVERY_S = 2.0
-RETRY_S_MIN, RETRY_S_MAX = 0.2, 5.0
-OPEN_TIMEOUT_S = 5.0  # a broker across a router may be slower than a neighbour
-PORTS = {"mqtt": 1883, "mqtts": 8883}
+RETRY_S_MIN, RETRY_S_MAX = 0.2, 5.0  # after the whole list has failed
+RETURN_EVERY_S = 30.0  # nodes that stay on a standby after their first choice is back split the site
 
 log = structlog.get_logger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class SharedSettings:
-    """The brokers to try in turn, and how to sign in."""
-
-    urls: Sequence[str]
-    username: str | None = None
-    password: str | None = None
-    ca_file: Path | None = None
+__all__ = ["PLACE", "SharedFabric", "SharedSettings"]
 
 
 class SharedFabric:
-    """Carries out Dial, Hangup, Send and SendAll over one session. All calls are on the loop."""
+    """Carries out Dial, Hangup, Send and SendAll over one session, in the way that Links does.
+
+    ValueError, fit to be shown, when a URL in the settings is none.
+    """
 
     def __init__(
         self,
@@ -69,127 +61,173 @@ class SharedFabric:
         tls: TlsSource,
         settings: SharedSettings,
         deliver: Callable[[Event | Counted], None],
+        return_every_s: float = RETURN_EVERY_S,
     ) -> None:
         self._me = me
         self._topics = Topics(site)
-        self._tls = tls
-        self._settings = settings
+        self._brokers = brokers_of(settings, tls.bundle)
+        self._failures: dict[SharedBroker, str] = {}
         self._deliver = deliver
+        self._return_every_s = return_every_s
+        self._presence = Presence()
         self._session: Session | None = None
-        self._links: dict[int, NodeId] = {}
+        self._links: dict[int, NodeId] = {}  # bounded by the core's own dials
         self._by_peer: dict[NodeId, int] = {}
         self.broker = ""  # the one in use, for status
         self.last_error = ""
 
     async def run(self) -> None:
         """Until cancelled: keep a session with the first broker that will have us."""
-        turn, pause_s = 0, RETRY_S_MIN
+        pause_s = RETRY_S_MIN
         while True:
-            url = self._settings.urls[turn % len(self._settings.urls)]
-            try:
-                session = await self._open(url)
-            except (DialError, aiomqtt.MqttError, OSError, TimeoutError) as error:
-                self.last_error = f"{url}: {error}"
-                log.warning("shared-broker-unavailable", broker=url, error=str(error))
-                turn += 1
-                if turn % len(self._settings.urls) == 0:
-                    await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-                    pause_s = min(2 * pause_s, RETRY_S_MAX)
-                continue
-            pause_s, self.broker, self.last_error = RETRY_S_MIN, url, ""
-            await self._serve(session)
+            pause_s = RETRY_S_MIN if await self._live_on_first() else min(2 * pause_s, RETRY_S_MAX)
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
 
     # -- effects
 
     def dial(self, effect: Dial) -> None:
-        loop = asyncio.get_running_loop()
         peer = effect.expected
-        if self._session is None or effect.endpoint != PLACE or peer is None:
-            loop.call_soon(self._deliver, DialFailed(effect.link, "other", "no broker session"))
-            return
-        self._links[effect.link] = peer
-        self._by_peer[peer] = effect.link
-        loop.call_soon(self._deliver, LinkOpened(effect.link, peer))
+        if effect.endpoint != PLACE or peer is None or effect.link in self._links:
+            self._tell_soon(DialFailed(effect.link, "other", "only peers that are on the shared broker"))
+        elif self._session is None:
+            self._tell_soon(DialFailed(effect.link, "no-route", f"no shared broker: {self.last_error}"))
+        else:
+            self._links[effect.link] = peer
+            self._by_peer[peer] = effect.link
+            self._tell_soon(LinkOpened(effect.link, peer))
 
     def hangup(self, effect: Hangup) -> None:
         peer = self._links.pop(effect.link, None)
         if peer is not None and self._by_peer.get(peer) == effect.link:
             del self._by_peer[peer]
+            self._by_peer.update((other, link) for link, other in self._links.items() if other == peer)
 
     def send(self, effect: Send) -> None:
         name = self._topics.door if effect.door else self._topics.to
-        self._put(Queued(effect.traffic, name(effect.peer, self._me), effect.data))
+        if effect.link != HOSTED and self._links.get(effect.link) != effect.peer:
+            self._tell_soon(Counted("send_without_link", effect.peer))
+        else:
+            self._put(Queued(effect.traffic, name(effect.peer, self._me), effect.data), effect.peer)
 
     def send_all(self, effect: SendAll) -> None:
-        self._put(Queued(effect.traffic, self._topics.all(self._me), effect.data))
+        """One publish if everybody here is meant; strangers would have to answer what is not for them."""
+        peers = dict.fromkeys(peer for peer, _ in effect.links)
+        if self._presence.is_within(peers):
+            self._put(Queued(effect.traffic, self._topics.all(self._me), effect.data), "")
+            return
+        for peer in peers:
+            self._put(Queued(effect.traffic, self._topics.to(peer, self._me), effect.data), peer)
 
-    def _put(self, item: Queued) -> None:
-        if self._session is None:
-            self._deliver(Counted("sent-nowhere"))
-        else:
-            self._session.send(item)
+    def broker_up(self) -> None:
+        """There is no broker of our own."""
+
+    def broker_down(self) -> None:
+        """There is no broker of our own."""
 
     # -- the session
 
-    async def _serve(self, session: Session) -> None:
+    async def _live_on_first(self) -> bool:
+        """One session on the first broker that answers, from begin to end; False if none does."""
+        for turn, broker in enumerate(self._brokers):
+            try:
+                session = await self._open(broker)
+            except DialError as error:
+                self._note_failure(broker, error)
+                continue
+            self.broker, self.last_error = str(broker), ""
+            self._failures.pop(broker, None)
+            log.info("shared-broker-in-use", broker=self.broker)
+            try:
+                await self._serve(session, self._brokers[:turn])
+            finally:
+                self._session, self.broker = None, ""
+                session.close()
+            return True
+        return False
+
+    async def _serve(self, session: Session, preferred: Sequence[SharedBroker]) -> None:
         self._session = session
-        beacon = asyncio.create_task(self._announce(session), name="shared-presence")
-        try:
-            await session.ended()
-        finally:
-            self._session = None
-            beacon.cancel()
-            session.abort()
-            with contextlib.suppress(asyncio.CancelledError):
-                await beacon
-        self._deliver(Counted("shared_broker_lost"))
+        self._deliver(BrokerUp((PLACE,)))
+        async with asyncio.TaskGroup() as tasks:
+            helpers = [
+                tasks.create_task(self._announce(), name="shared-presence"),
+                tasks.create_task(self._return(session, preferred), name="shared-return"),
+            ]
+            why = await session.until_ended()
+            for helper in helpers:
+                helper.cancel()
+        self._lost(why)
+
+    def _lost(self, why: str) -> None:
+        self._session = None
+        log.warning("shared-broker-lost", broker=self.broker, why=why)
         lost, self._links, self._by_peer = list(self._links), {}, {}
+        self._deliver(Counted("shared_broker_lost"))
         for link in lost:
-            self._deliver(LinkClosed(link, "the shared broker is lost"))
+            self._deliver(LinkClosed(link, f"the shared broker is lost: {why}"))
+        self._deliver(
+            BrokerDown(f"the shared broker is lost: {why}")
+        )  # links that others dialled are gone too
 
-    async def _announce(self, session: Session) -> None:
+    async def _announce(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            session.send(Queued(Traffic.CONTROL, self._topics.here(self._me), b"1"))
-            await asyncio.sleep(PRESENCE_EVERY_S * random.uniform(0.9, 1.1))
+            self._put(Queued(Traffic.CONTROL, self._topics.here(self._me), b"1"), "")
+            await asyncio.sleep(self._presence.period_s() * random.uniform(0.9, 1.1))
+            self._presence.forget_silent(loop.time())
 
-    async def _open(self, url: str) -> Session:
-        parts = urlsplit(url)
-        endpoint = Endpoint(parts.hostname or "", parts.port or PORTS[parts.scheme])
+    async def _return(self, session: Session, preferred: Sequence[SharedBroker]) -> None:
+        """End the session when a broker that comes first in the list answers again."""
+        while preferred:
+            await asyncio.sleep(self._return_every_s * random.uniform(0.75, 1.25))
+            for broker in preferred:
+                with suppress(DialError):
+                    probe = await broker.open(f"probe-{self._me}", (self._topics.here(self._me),), _ignore)
+                    probe.close()
+                    session.close(f"back to {broker}")
+                    return
+
+    async def _open(self, broker: SharedBroker) -> Session:
         topics = self._topics
-        wanted = (topics.door(self._me, "+"), topics.to(self._me, "+"), topics.all("+"), topics.here("+"))
-        async with asyncio.timeout(OPEN_TIMEOUT_S):
-            connected: socket.socket | ssl.SSLSocket
-            if parts.scheme == "mqtts":
-                connected = await open_tls(endpoint, self._context(), server_name=endpoint.host)
-            else:
-                connected = await connect(endpoint)
-            session = Session(self._me, self._receive, self._count_dropped)
-            await session.open(
-                connected, wanted, self._settings.username or "", self._settings.password or ""
-            )
-        return session
+        filters = (topics.door(self._me, "+"), topics.to(self._me, "+"), topics.all("+"), topics.here("+"))
+        return await broker.open(self._me, filters, self._on_arrival)
 
-    def _context(self) -> ssl.SSLContext:
-        """The broker is not a node: its certificate is judged by the given authority, by host name."""
-        context = ssl.create_default_context(
-            cafile=str(self._settings.ca_file) if self._settings.ca_file else None
-        )
-        self._tls.present(context)
-        return context
+    def _note_failure(self, broker: SharedBroker, error: DialError) -> None:
+        self.last_error = f"{broker}: {error}"
+        if self._failures.get(broker) != str(error):  # once, not at each retry
+            log.warning("shared-broker-unavailable", broker=str(broker), why=str(error))
+        self._failures[broker] = str(error)
 
-    def _receive(self, topic: str, data: bytes) -> None:
+    # -- frames
+
+    def _on_arrival(self, topic: str, data: bytes) -> None:
         address = self._topics.read(topic)
         if address is None or address.to not in (self._me, None):
-            self._deliver(Counted("topic-unexpected"))
+            self._deliver(Counted("topic_unexpected"))
         elif address.sender == self._me:
-            return  # our own broadcast, handed back
+            self._deliver(Counted("own_topic_heard"))  # a broker without No Local, or another process as us
         elif address.kind == HERE:
+            self._presence.saw(address.sender, asyncio.get_running_loop().time())
             self._deliver(EndpointFound(PLACE, address.sender, Source.SHARED))
-        elif address.kind in (DOOR, TO, ALL):
-            is_door = address.kind == DOOR
+        elif len(data) > FRAME_BYTES_MAX:
+            self._deliver(Counted("frame_oversized", address.sender))
+        else:
+            is_door = address.kind == DOOR  # only who dials speaks at the door: that is never our own link
             link = HOSTED if is_door else self._by_peer.get(address.sender, HOSTED)
             self._deliver(FrameReceived(link, address.sender, is_door, data))
 
-    def _count_dropped(self, name: str, times: int) -> None:
-        for _ in range(times):
-            self._deliver(Counted(name))
+    def _put(self, item: Queued, peer: str) -> None:
+        if self._session is None:
+            self._tell_soon(Counted("send_without_link", peer))
+        elif len(item.data) > FRAME_BYTES_MAX:
+            self._tell_soon(Counted("send_oversized", peer))
+        else:
+            for _ in range(self._session.send(item)):
+                self._tell_soon(Counted("queue_overflow", peer))
+
+    def _tell_soon(self, event: Event | Counted) -> None:
+        asyncio.get_running_loop().call_soon(self._deliver, event)
+
+
+def _ignore(_topic: str, _data: bytes) -> None:
+    """A probe only wants to know whether the broker answers."""

@@ -1,7 +1,9 @@
 """The client's side of TLS: contexts that trust the site's root alone, and what a failed handshake means."""
 
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mesh.ids import NodeId, SiteId, is_node_id
 from mesh.io.dial_error import DialError
@@ -11,7 +13,10 @@ _EXPIRED_CODE = 10
 _ISSUER_CODES = (2, 7, 18, 19, 20, 21, 30)  # no issuer, bad signature, self-signed, another key identifier
 _FAILURES = {  # what OpenSSL calls it: the reason, and what it means
     "TLSV1_ALERT_UNKNOWN_CA": ("wrong-root", "its broker trusts another root than ours"),
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": ("certificate-expired", "its broker says that our certificate expired"),
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": (
+        "certificate-expired",
+        "its broker says that our certificate expired",
+    ),
     "SSLV3_ALERT_BAD_CERTIFICATE": ("refused", "its broker does not accept our certificate"),
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": ("refused", "its broker does not accept our certificate"),
     "SSLV3_ALERT_CERTIFICATE_REVOKED": ("refused", "its broker says that our certificate is revoked"),
@@ -55,8 +60,8 @@ class TlsSource:
 def peer_of(stream: ssl.SSLSocket, site: SiteId) -> NodeId:
     """Which node of this site the verified certificate of the other side names, or DialError."""
     certificate = stream.getpeercert() or {}
-    names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
-    uris = [value for key, value in certificate.get("subjectAltName", ()) if key == "URI"]
+    names = [value for key, value in _pairs(certificate.get("subject")) if key == "commonName"]
+    uris = [value for key, value in _pairs([certificate.get("subjectAltName")]) if key == "URI"]
     if len(names) != 1 or not is_node_id(names[0]):
         raise DialError("not-a-node", "its certificate names no node")
     if not any(uri.startswith(f"fieldmesh://{site}/{names[0]}/") for uri in uris):
@@ -72,13 +77,19 @@ def handshake_failure(error: ssl.SSLError) -> DialError:
     return DialError(reason, detail or f"TLS: {error.reason or type(error).__name__}")
 
 
+def _pairs(parts: Any) -> Iterator[tuple[str, str]]:
+    """The pairs in what getpeercert() gives, whose type does not say what it holds."""
+    for part in parts or ():
+        yield from part or ()
+
+
 def _verification_failure(error: ssl.SSLCertVerificationError) -> DialError:
     if error.verify_code == _EXPIRED_CODE:
         return DialError("certificate-expired", "its certificate has expired (or our clock is ahead)")
     if error.verify_code in _DATE_CODES:
         return DialError("other", "its certificate is not valid yet (or our clock is behind)")
     if error.verify_code in _ISSUER_CODES:
-        return DialError("wrong-root", "its certificate was not issued under this site's root")
+        return DialError("wrong-root", "its certificate was not issued under the root that we trust")
     return DialError("not-a-node", error.verify_message)
 
 
@@ -101,7 +112,7 @@ def _self_test(bundle: Path, client_context: ssl.SSLContext) -> None:
     server = server_context.wrap_bio(there, back, server_side=True)
     for _ in range(_SELF_TEST_ROUNDS):
         try:
-            if _advanced(client) and _advanced(server):
+            if _is_through(client) & _is_through(server):  # both take their turn in each round
                 return
         except ssl.SSLCertVerificationError as error:
             if error.verify_code in _DATE_CODES:
@@ -110,12 +121,11 @@ def _self_test(bundle: Path, client_context: ssl.SSLContext) -> None:
     raise ValueError("the handshake does not end")
 
 
-def _advanced(side: ssl.SSLObject) -> bool:
-    """Whether this side of the handshake is through."""
+def _is_through(side: ssl.SSLObject) -> bool:
+    """Takes this side as far as it can go; whether that is to the end."""
     try:
         side.do_handshake()
     except ssl.SSLWantReadError:
-        # the server has then read the client's hello and written its answer, or the other way round
         return False
     return True
 
@@ -124,7 +134,9 @@ def _what_is_wrong(error: Exception, bundle: Path) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate in {bundle} is not of this site: {error.verify_message}; join the site again"
     if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
-        return f"key and certificate in {bundle} do not belong together; restore the file or join the site again"
+        return (
+            f"key and certificate in {bundle} do not belong together; restore the file or join the site again"
+        )
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
         return f"the site's certificates cannot be read: {error}"
     return f"{bundle} holds no usable certificate and key ({error}); restore the file or join the site again"

@@ -55,7 +55,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
-    except Exception as error:  # the last line of defence: a person sees a sentence, not a traceback
+    except Exception as error:  # noqa: BLE001  # the last line of defence: a sentence, not a traceback
         return _ended_by_pipe() if _is_broken_pipe(error) else _report_crash(error, as_json)
 
 
@@ -79,23 +79,24 @@ def _ended_by_pipe() -> int:
 
 
 def _report_crash(error: Exception, as_json: bool) -> int:
-    what = (
-        f"unexpected {type(error).__name__}: {error}" if str(error) else f"unexpected {type(error).__name__}"
-    )
-    report(FieldmeshError(what, f"please report this, with {_written(error)}", Exit.INTERNAL), as_json)
+    from node.log import redact_text
+
+    name = type(error).__name__
+    what = redact_text(f"unexpected {name}: {error}" if str(error) else f"unexpected {name}")
+    place = _written(redact_text("".join(traceback.format_exception(error))))
+    report(FieldmeshError(what, f"please report this, with {place}", Exit.INTERNAL), as_json)
     return Exit.INTERNAL
 
 
-def _written(error: Exception) -> str:
+def _written(text: str) -> str:
     """Where the traceback has gone: one file, overwritten by the next, so that crashes in a loop fill no disk."""
-    from node.log import redact_text
-
-    text = redact_text("".join(traceback.format_exception(error)))
-    path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fieldmesh" / "last-crash.txt"
     try:
+        path = (
+            Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fieldmesh" / "last-crash.txt"
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    except OSError:
+    except (OSError, RuntimeError):  # a full disk, a read-only home, no home at all
         click.echo(text, err=True)
         return "the lines above"
     return f"the traceback in {path}"

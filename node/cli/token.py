@@ -13,6 +13,7 @@ from node.cli.words import date
 
 TTL_LEAST_S = 10.0
 TTL_MOST_S = 7 * 86_400.0  # a token that lies about for longer will be found by somebody else
+OWN_DOORS_MAX = 4  # each that does not answer costs the joiner a second; bridges of containers never do
 
 
 @click.group()
@@ -125,7 +126,8 @@ def _own_doors(config: Path) -> list[Endpoint]:
         return []  # any free one: multicast DNS tells which
     interfaces = usable_interfaces(settings.discovery.interfaces, settings.discovery.exclude)
     hosts = [bind] if bind else [host for each in interfaces for host in each.hosts]
-    return sorted((Endpoint(host, port) for host in hosts), key=lambda each: ":" in each.host)
+    doors = sorted((Endpoint(host, port) for host in hosts), key=lambda each: ":" in each.host)
+    return doors[:OWN_DOORS_MAX]
 
 
 def _show_new(result: dict[str, Any], home: Path) -> None:

@@ -86,7 +86,8 @@ def _kind_line(changes: list[Change]) -> str:
     first, last = changes[0], changes[-1]
     observers = ", ".join(sorted({change.observer for change in changes}))
     by = f" by {last.at_s:.2f} s" if len(changes) > 1 else ""
-    return f"{first.at_s:8.2f} s  {'':<7} {first.peer}: {first.was} -> {first.became}, say {observers}{by} ({first.why})"
+    verdict = f"{first.peer}: {first.was} -> {first.became}, say {observers}{by} ({first.why})"
+    return f"{first.at_s:8.2f} s  {'':<7} {verdict}"
 
 
 def _figure_lines(report: Report) -> list[str]:

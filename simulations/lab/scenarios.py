@@ -15,10 +15,8 @@ from simulations.lab.picture import (
     pairs_among,
     pairs_between,
 )
-from simulations.lab.process import gone, kill
+from simulations.lab.process import kill
 from simulations.lab.stage import Question, Stage, whole_since
-
-ORPHAN_WITHIN_S = 2.0  # a broker that outlives its node longer would take others' links in its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +91,7 @@ async def _kill(stage: Stage) -> Deed:
     stage.judge.apart(pairs)
     at = time.monotonic()
     stage.kill(victim)
-    if broker is not None and not await gone(broker, ORPHAN_WITHIN_S):
-        stage.judge.violate("orphan", f"the broker of {victim} outlived it by {ORPHAN_WITHIN_S:.0f} s")
+    await stage.await_broker_end(victim, broker)
     return Deed(at, f"{victim} was killed, and its broker with it", _all(pairs, at, is_unreachable))
 
 

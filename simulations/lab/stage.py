@@ -11,12 +11,13 @@ import msgspec
 
 from simulations.lab.judge import Judge
 from simulations.lab.picture import Picture, View, is_whole, pairs_among
-from simulations.lab.process import NodeProcess, processor_seconds
+from simulations.lab.process import NodeProcess, gone, processor_seconds
 from simulations.lab.topology import Topology
 from simulations.lab.watching import Watcher
 
 LOOK_AT_LEAST_EVERY_S = 0.5  # also when no node answers any more
 STOP_WITHIN_S = 10.0
+ORPHAN_WITHIN_S = 2.0  # a broker that outlives its node longer would hold others' links in its name
 
 Question = Callable[[Picture], str]
 """Empty once the answer is yes; until then what is lacking, for a person to read."""
@@ -106,13 +107,19 @@ class Stage:
     async def stop(self) -> None:
         """Every node is asked to stop; one that does not, or leaves its broker behind, is a violation."""
         self._running.clear()
+        brokers = {name: process.broker_pid() for name, process in self.processes.items()}
         for process in self.processes.values():
             process.terminate()
-        for process in self.processes.values():
-            if not await process.ended(STOP_WITHIN_S):
-                self.judge.violate(
-                    "stop", f"{process.name} did not stop within {STOP_WITHIN_S:.0f} s of SIGTERM"
-                )
+        for name, process in self.processes.items():
+            if await process.ended(STOP_WITHIN_S):
+                await self.await_broker_end(name, brokers[name])
+            else:
+                self.judge.violate("stop", f"{name} did not stop within {STOP_WITHIN_S:.0f} s of SIGTERM")
+
+    async def await_broker_end(self, node: str, broker: int | None) -> None:
+        """A violation when the broker of a node that has ended lives on."""
+        if broker is not None and not await gone(broker, ORPHAN_WITHIN_S):
+            self.judge.violate("orphan", f"the broker of {node} outlived it by {ORPHAN_WITHIN_S:.0f} s")
 
     def used(self) -> Used:
         """Call it while the nodes run: a process that has ended takes its figures with it."""

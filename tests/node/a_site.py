@@ -60,10 +60,14 @@ class Site:
     def now_ms(self) -> int:
         return wall_ms() + self.ahead_ms
 
-    def token(self, ttl_s: float = 600, for_steward: bool = False, seeds: Sequence[Endpoint] | None = None) -> Token:
+    def token(
+        self, ttl_s: float = 600, for_steward: bool = False, seeds: Sequence[Endpoint] | None = None
+    ) -> Token:
         doors = [self.door] if seeds is None else seeds
         book = TokenBook(self.home.database)
-        return book.create(self.keys.root.fingerprint, self.keys.identity.node, self.now_ms(), ttl_s, for_steward, doors)
+        return book.create(
+            self.keys.root.fingerprint, self.keys.identity.node, self.now_ms(), ttl_s, for_steward, doors
+        )
 
     def deliver(self, news: MemberAdmitted | Counted) -> None:
         self.news.append(news)
@@ -93,5 +97,3 @@ class Site:
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
             server.close()
-
-

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 import ssl
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +17,7 @@ from mesh.io.stewards import JoinEndpoint
 from mesh.peerbook import TABLE as ENDPOINT_TABLE
 from mesh.roster import TABLE as ROSTER_TABLE
 from mesh.roster import Roster
-from mesh.trust import Authority, Identity
+from mesh.trust import Identity
 from mesh.wire import Endpoint
 from node import join_client, join_server
 from node.errors import FieldmeshError
@@ -26,7 +25,7 @@ from node.exits import Exit
 from node.files import write_file
 from node.founding import admit, serial
 from node.home import Home
-from node.join_client import Joined, join
+from node.join_client import join
 from node.joining import (
     LENGTH_BYTES,
     MESSAGE_BYTES_MAX,
@@ -40,7 +39,7 @@ from node.joining import (
     request_of,
     unpack,
 )
-from node.pem import key_in, new_key, public_half
+from node.pem import key_in
 from node.pending import Pending
 from node.store import Store
 from node.token_book import TokenBook
@@ -60,7 +59,9 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "joiner")
 
 
-async def refused(home: Home, token: Token, name: str = "second", timeout_s: float = 0.2, **more: object) -> FieldmeshError:
+async def refused(
+    home: Home, token: Token, name: str = "second", timeout_s: float = 0.2, **more: object
+) -> FieldmeshError:
     """The error that this join ends with; no home is left behind."""
     with pytest.raises(FieldmeshError) as caught:
         await join(home, token, name, timeout_s=timeout_s, **more)  # type: ignore[arg-type]  # each test passes its own
@@ -107,11 +108,15 @@ async def test_a_joiner_is_told_where_the_others_listen(site: Site, home: Home, 
         await join(home, site.token(), "second")
     with Store(home.database) as store:
         book = store.load()[ENDPOINT_TABLE]
-    assert book == {site.keys.identity.node: msgspec.msgpack.encode(ends)}, "strangers are not told apart from members"
+    assert book == {site.keys.identity.node: msgspec.msgpack.encode(ends)}, (
+        "strangers are not told apart from members"
+    )
 
 
 @io
-async def test_a_steward_token_makes_a_steward_whose_own_tokens_work(site: Site, home: Home, tmp_path: Path) -> None:
+async def test_a_steward_token_makes_a_steward_whose_own_tokens_work(
+    site: Site, home: Home, tmp_path: Path
+) -> None:
     async with site.open():
         joined = await join(home, site.token(for_steward=True), "second")
     keys = home.load_keys()
@@ -125,7 +130,9 @@ async def test_a_steward_token_makes_a_steward_whose_own_tokens_work(site: Site,
 
 
 @io
-async def test_an_admitted_stewards_own_certificate_supersedes_the_one_it_was_admitted_with(site: Site, home: Home) -> None:
+async def test_an_admitted_stewards_own_certificate_supersedes_the_one_it_was_admitted_with(
+    site: Site, home: Home
+) -> None:
     async with site.open():
         await join(home, site.token(for_steward=True), "second")
     with Store(home.database) as store:
@@ -157,7 +164,9 @@ async def test_a_steward_that_starts_late_is_still_found(site: Site, home: Home)
 
 
 @io
-async def test_a_renewed_certificate_is_shown_to_the_next_joiner(site: Site, home: Home, tmp_path: Path) -> None:
+async def test_a_renewed_certificate_is_shown_to_the_next_joiner(
+    site: Site, home: Home, tmp_path: Path
+) -> None:
     async with site.open():
         await join(home, site.token(), "second")
         authority, node = site.keys.authority, site.keys.identity.node
@@ -177,7 +186,9 @@ async def test_a_renewed_certificate_is_shown_to_the_next_joiner(site: Site, hom
 async def test_a_wrong_secret_is_refused(site: Site, home: Home) -> None:
     async with site.open():
         token = site.token()
-        forged = Token(token.fingerprint, token.steward, token.token_id, bytes(16), token.expires_ms, False, token.seeds)
+        forged = Token(
+            token.fingerprint, token.steward, token.token_id, bytes(16), token.expires_ms, False, token.seeds
+        )
         error = await refused(home, forged)
     assert error.exit_code == Exit.TOKEN_WRONG
     assert "does not know this token" in error.message
@@ -280,7 +291,8 @@ async def test_two_joiners_who_want_one_name_at_once_do_not_both_get_it(site: Si
     async with site.open():
         tokens = [site.token(), site.token()]
         ends = await asyncio.gather(
-            *(join(Home(tmp_path / f"j{n}"), token, "second") for n, token in enumerate(tokens)), return_exceptions=True
+            *(join(Home(tmp_path / f"j{n}"), token, "second") for n, token in enumerate(tokens)),
+            return_exceptions=True,
         )
     assert sorted(type(each).__name__ for each in ends) == ["Joined", "RefusedError"]
 
@@ -297,7 +309,9 @@ async def test_another_root_than_the_tokens_is_a_mismatch(site: Site, home: Home
 
 
 @io
-async def test_another_steward_of_the_site_cannot_redeem_the_token(site: Site, home: Home, tmp_path: Path) -> None:
+async def test_another_steward_of_the_site_cannot_redeem_the_token(
+    site: Site, home: Home, tmp_path: Path
+) -> None:
     keys = admit(site.home.path, tmp_path / "second", "second", wall_ms(), as_steward=True)
     second = Site(Home(tmp_path / "second"), keys, Roster(keys.root))
     async with second.open():
@@ -353,7 +367,9 @@ async def test_a_bad_name_is_noticed_before_anybody_is_asked(site: Site, home: H
 async def test_somebody_who_guesses_secrets_is_soon_refused_unheard(site: Site, home: Home) -> None:
     async with site.open():
         token = site.token()
-        forged = Token(token.fingerprint, token.steward, token.token_id, bytes(16), token.expires_ms, False, token.seeds)
+        forged = Token(
+            token.fingerprint, token.steward, token.token_id, bytes(16), token.expires_ms, False, token.seeds
+        )
         for _ in range(10):
             assert (await refused(home, forged)).exit_code == Exit.TOKEN_WRONG
         error = await refused(home, token)
@@ -421,7 +437,9 @@ async def test_a_join_that_dies_while_settling_in_can_be_run_again(
 
 
 @io
-async def test_a_wrong_machine_does_not_cost_us_the_keys_of_a_join_under_way(site: Site, home: Home, tmp_path: Path) -> None:
+async def test_a_wrong_machine_does_not_cost_us_the_keys_of_a_join_under_way(
+    site: Site, home: Home, tmp_path: Path
+) -> None:
     other = Site.found(tmp_path / "other", "elsewhere")
     async with site.open(), other.open():
         token = site.token()
@@ -571,7 +589,9 @@ async def test_nothing_secret_is_logged(site: Site, home: Home, caplog: pytest.L
     said = repr(logs) + caplog.text + repr(token) + repr(site.news) + repr(home.load_keys())
     assert "member-admitted" in said
     with Pending(Home(home.path.parent / "x"), token) as pending:
-        leaf_request = JoinRequest(1, bytes(16), token.token_id, token.secret, "x", pending.applicant("x").identity.public, bytes(32))
+        leaf_request = JoinRequest(
+            1, bytes(16), token.token_id, token.secret, "x", pending.applicant("x").identity.public, bytes(32)
+        )
     said += repr(leaf_request) + str(leaf_request)
     secrets_ = [token.text(), token.secret.hex(), repr(token.secret), str(token.secret)]
     for each in (home.identity, home.tls, home.authority, site.home.root_key):
@@ -593,7 +613,9 @@ def test_no_entries_at_all_still_make_one_message() -> None:
     assert knowledge_parts([], []) == [Knowledge(())]
 
 
-@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x90", b"\x91\x09", b"\x92\x02\x01", bytes(100), b"\x91" * 5000])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xc1", b"\x90", b"\x91\x09", b"\x92\x02\x01", bytes(100), b"\x91" * 5000]
+)
 def test_bytes_that_are_no_message_are_malformed(data: bytes) -> None:
     with pytest.raises(MalformedError):
         unpack(data)

@@ -11,8 +11,9 @@ from node.errors import FieldmeshError
 from node.exits import Exit
 from node.files import write_file
 from node.founding import admit, found_site, serial
-from node.home import SOCKET_PATH_BYTES_MAX, Home
+from node.home import Home
 from node.pem import certificates_in, key_in, key_pem, new_key, public_half
+from node.run_folder import SOCKET_PATH_BYTES_MAX
 
 NOW_MS = 1_800_000_000_000
 

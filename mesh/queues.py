@@ -50,7 +50,7 @@ class ClassQueue:
         return None
 
     @property
-    def bytes(self) -> int:
+    def bytes_waiting(self) -> int:
         return self._bytes
 
     def __len__(self) -> int:

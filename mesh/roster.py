@@ -231,7 +231,8 @@ class _Merging:
             raise TrustError("removed-steward")
         held = roster._held.get(node)
         if held is not None and _rank(held) >= _rank(_Held(entry, member)):
-            self._set_aside(_Held(entry, member))
+            if held.entry != entry:
+                self._set_aside(_Held(entry, member))
             return
         if held is None and len(roster._held) >= MEMBERS_MAX:
             raise TrustError("full")

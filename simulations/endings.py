@@ -10,7 +10,7 @@ HERE = ("alive", "suspect", "broker-down")
 
 
 class StoreKeepsRoster(Watcher):
-    """S1: members and removals that a node knew before a crash are known to it when it starts again."""
+    """S1: members and removals that a node knew and could store are known to it when it starts again."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -27,7 +27,7 @@ class StoreKeepsRoster(Watcher):
         known.update((node, state == "removed") for node, state in process.views.items())
 
     def on_news(self, process: Process, news: News) -> None:
-        if isinstance(news, PeerChanged):
+        if isinstance(news, PeerChanged) and not process.host.disk.full:
             self._known.setdefault(process.host, {})[news.node] = news.state == "removed"
 
     def _lost(self, process: Process, node: NodeId, what: str) -> None:

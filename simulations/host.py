@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mesh.events import Event
+from mesh.events import Event, SetAccess
 from mesh.ids import NodeId
 from mesh.now import Now
 from mesh.trust import Member
@@ -46,6 +46,7 @@ class Process:
     mono_s: float = 0.0
     spins: tuple[float, int] = (-1.0, 0)  # when it woke last, and how often at that one moment
     views: dict[NodeId, str] = field(default_factory=dict)  # what it has said of each peer
+    access: SetAccess | None = None  # the last that it asked for
     bytes_sent: int = 0
     effects_left: int | None = None  # a planned crash: how many effects it still carries out
 

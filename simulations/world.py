@@ -40,8 +40,11 @@ from simulations.trace import Trace
 from simulations.truth import Truth
 from simulations.watch import Violation
 
+Immediate = Dial | Hangup | Send | SendAll | SetAccess | InstallCertificate | News
+
 PORT = 8883
 BROKER_START_S = (0.05, 0.3)
+ACCESS_DELAY_S = (0.005, 0.1)  # to write an access list and have the broker read it
 BROKER_WATCH_S = 0.02  # how soon a node notices that its broker's process has ended
 SPINS_MAX = 1000  # wakes at one moment; a core that asks for more would spin for ever
 VIOLATIONS_MAX = 20  # per invariant and run; more of the same tells nothing new
@@ -217,6 +220,20 @@ class World:
         self.audience.event(process, event)
         self._run(process, event)
 
+    def perform(self, process: Process, effects: list[Effect]) -> None:
+        """Carry out what a core asked for, in order. What is not durable is not told to anybody."""
+        is_durable = True
+        for effect in effects:
+            if process.effects_left is not None:
+                process.effects_left -= 1
+                if process.effects_left < 0:
+                    self.crash(process.host)
+                    return
+            if isinstance(effect, Persist):
+                is_durable &= self._persist(process, effect)
+            elif is_durable or not isinstance(effect, Send | SendAll):
+                self._do(process, effect)
+
     def violate(self, invariant: str, detail: str) -> None:
         """An invariant does not hold."""
         already = sum(1 for violation in self.violations if violation.invariant == invariant)
@@ -251,20 +268,13 @@ class World:
                 self.audience.handled(process, event, effects)
             self._plan_wake(process)
 
-    def perform(self, process: Process, effects: list[Effect]) -> None:
-        """Carry out what a core asked for, in order."""
-        for effect in effects:
-            if process.effects_left is not None:
-                process.effects_left -= 1
-                if process.effects_left < 0:
-                    self.crash(process.host)
-                    return
-            if isinstance(effect, Persist) and not process.host.disk.apply(effect.writes):
-                self.clock.after(0.0, self.deliver, process, PersistFailed("disk full"))
-                return  # what comes later may only happen once this is durable
-            self._do(process, effect)
+    def _persist(self, process: Process, persist: Persist) -> bool:
+        is_durable = process.host.disk.apply(persist.writes)
+        if not is_durable:
+            self.clock.after(0.0, self.deliver, process, PersistFailed("disk full"))
+        return is_durable
 
-    def _do(self, process: Process, effect: Effect) -> None:
+    def _do(self, process: Process, effect: Immediate) -> None:
         match effect:
             case SendAll():
                 self.links.send_all(process, effect)
@@ -275,14 +285,18 @@ class World:
             case Hangup():
                 self.links.hangup(process, effect.link)
             case SetAccess():
-                broker = process.host.broker
-                broker.members, broker.removed = frozenset(effect.members), frozenset(effect.removed)
+                process.access = effect
+                self.clock.after(self._boots.uniform(*ACCESS_DELAY_S), self._set_access, process)
             case InstallCertificate():
                 self._install(process, effect.chain)
-            case Persist():
-                pass
             case _:
                 self._report(process, effect)
+
+    def _set_access(self, process: Process) -> None:
+        """The broker has read the list that was written last."""
+        access, broker = process.access, process.host.broker
+        if access is not None and process.alive:
+            broker.members, broker.removed = frozenset(access.members), frozenset(access.removed)
 
     def _install(self, process: Process, chain: tuple[bytes, ...]) -> None:
         host = process.host

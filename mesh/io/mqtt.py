@@ -10,9 +10,9 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, SocketLike
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -21,12 +21,16 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from mesh.wire import FRAME_BYTES_MAX
 
+if TYPE_CHECKING:
+    from paho.mqtt.client import SocketLike
+
 KEEPALIVE_S = 10
 TICK_S = KEEPALIVE_S / 4  # how exactly the keepalive is kept
 PACKET_BYTES_MAX = FRAME_BYTES_MAX + 1024  # a frame, its topic and MQTT's own bytes
 READ_BYTES = 65_536
 READ_BURST = 64  # packets handled before others get their turn
 _SUBSCRIBE_REFUSED = 0x80  # reason codes from here on are failures
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Handler(Protocol):
@@ -204,7 +208,7 @@ class _Client(Client):
         )
         self._given = stream
 
-    def _create_socket(self) -> SocketLike:
+    def _create_socket(self) -> "SocketLike":
         return self._given
 
 
@@ -237,6 +241,8 @@ class _Stream:
         try:
             return self._stream.send(buffer)
         except OSError as error:
+            if not isinstance(error, _NOT_NOW):
+                self._hear_why()
             self._note(error)
             raise
 
@@ -261,8 +267,15 @@ class _Stream:
             self._note(error)
             raise
 
+    def _hear_why(self) -> None:
+        """Before it hung up on us the other side may have said why: a TLS alert waits to be read."""
+        try:
+            self._stream.recv(1)
+        except OSError as error:
+            self._note(error)
+
     def _note(self, error: OSError) -> None:
-        if not isinstance(error, BlockingIOError | ssl.SSLWantReadError | ssl.SSLWantWriteError):
+        if not isinstance(error, _NOT_NOW):
             self.error = self.error or error
             self.why = self.why or error.strerror or type(error).__name__
 

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from simulations.lab.picture import UNREACHABLE, Pair, View
+from simulations.lab.picture import UNREACHABLE, Pair, PeerView, View
 
 CHANGES_MAX = 2000  # some hundred of a scenario with 30 nodes; a mesh gone mad must not fill the report
 VIOLATIONS_MAX = 100
+_NOTHING = PeerView("", "", path="")
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -22,13 +23,15 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One observer's verdict on one peer changed."""
+    """One observer's verdict on one peer changed, or only the path by which it reaches it."""
 
     at_s: float
     observer: str
     peer: str
-    was: str
+    was: str  # empty: nothing was known before
     became: str
+    path_was: str
+    path: str
     why: str
 
 
@@ -37,7 +40,7 @@ class Judge:
 
     def __init__(self, started_at: float) -> None:
         self._started_at = started_at
-        self._states: dict[Pair, str] = {}
+        self._said: dict[Pair, PeerView] = {}
         self._incarnations: dict[str, int] = {}
         self._apart: frozenset[Pair] = frozenset()
         self.changes: list[Change] = []
@@ -50,7 +53,7 @@ class Judge:
 
     def restarted(self, node: str) -> None:
         """The lab has ended this node: it may come back knowing nothing, under its next incarnation."""
-        self._states = {pair: state for pair, state in self._states.items() if pair[0] != node}
+        self._said = {pair: said for pair, said in self._said.items() if pair[0] != node}
         if node in self._incarnations:
             self._incarnations[node] += 1
 
@@ -58,11 +61,11 @@ class Judge:
         self._see_incarnation(view)
         for peer in view.peers.values():
             pair = (view.observer, peer.name)
-            was = self._states.get(pair)
-            if peer.state == was:
-                continue
-            self._states[pair] = peer.state
-            self._record(view, Change(self.clock(view.answered_at), *pair, was or "", peer.state, peer.why))
+            was = self._said.get(pair, _NOTHING)
+            self._said[pair] = peer
+            if (peer.state, peer.path) != (was.state, was.path):
+                at_s = self.clock(view.answered_at)
+                self._record(Change(at_s, *pair, was.state, peer.state, was.path, peer.path, peer.why))
 
     def violate(self, invariant: str, detail: str) -> None:
         if len(self.violations) < VIOLATIONS_MAX:
@@ -71,15 +74,16 @@ class Judge:
     def clock(self, at: float) -> float:
         return round(at - self._started_at, 3)
 
-    def _record(self, view: View, change: Change) -> None:
+    def _record(self, change: Change) -> None:
         if len(self.changes) < CHANGES_MAX:
             self.changes.append(change)
         # a node that has just started calls everybody unreachable until it hears them: that is no change
-        if change.became == UNREACHABLE and change.was and (view.observer, change.peer) not in self._apart:
+        is_verdict = change.became == UNREACHABLE and change.was not in ("", UNREACHABLE)
+        if is_verdict and (change.observer, change.peer) not in self._apart:
             self.false_unreachable += 1
             self.violate(
                 "L3",
-                f"{view.observer} called {change.peer} unreachable at {change.at_s} s, "
+                f"{change.observer} called {change.peer} unreachable at {change.at_s} s, "
                 f"and nothing kept them apart: {change.why}",
             )
 

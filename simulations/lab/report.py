@@ -75,10 +75,10 @@ def _timeline_lines(report: Report) -> list[str]:
 
 def _change_lines(report: Report, phase: Phase) -> list[str]:
     """The changes of one phase, those of one kind in one line."""
-    kinds: dict[tuple[str, str, str], list[Change]] = {}
+    kinds: dict[tuple[str, str], list[Change]] = {}
     for change in report.changes:
-        if phase.at_s <= change.at_s < phase.at_s + phase.lasted_s and change.was:
-            kinds.setdefault((change.peer, change.was, change.became), []).append(change)
+        if phase.at_s < change.at_s <= phase.at_s + phase.lasted_s and change.was:
+            kinds.setdefault((change.peer, _step(change)), []).append(change)
     return [_kind_line(changes) for changes in kinds.values()]
 
 
@@ -86,8 +86,13 @@ def _kind_line(changes: list[Change]) -> str:
     first, last = changes[0], changes[-1]
     observers = ", ".join(sorted({change.observer for change in changes}))
     by = f" by {last.at_s:.2f} s" if len(changes) > 1 else ""
-    verdict = f"{first.peer}: {first.was} -> {first.became}, say {observers}{by} ({first.why})"
-    return f"{first.at_s:8.2f} s  {'':<7} {verdict}"
+    return f"{first.at_s:8.2f} s  {'':<7} {first.peer}: {_step(first)}, say {observers}{by} ({first.why})"
+
+
+def _step(change: Change) -> str:
+    if change.was != change.became:
+        return f"{change.was} -> {change.became}"
+    return f"{change.became}, {change.path_was} -> {change.path}"
 
 
 def _figure_lines(report: Report) -> list[str]:

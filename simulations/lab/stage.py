@@ -107,6 +107,7 @@ class Stage:
     async def stop(self) -> None:
         """Every node is asked to stop; one that does not, or leaves its broker behind, is a violation."""
         self._running.clear()
+        self.judge.apart(pairs_among(self.nodes))
         brokers = {name: process.broker_pid() for name, process in self.processes.items()}
         for process in self.processes.values():
             process.terminate()

@@ -14,8 +14,8 @@ def test_a_node_that_has_just_started_may_call_everybody_unreachable() -> None:
     judge.see(says("n1", 101.0, "n2", "alive"))
     assert judge.false_unreachable == 0
     assert judge.changes == [
-        Change(0.5, "n1", "n2", "", "unreachable", "because"),
-        Change(1.0, "n1", "n2", "unreachable", "alive", "because"),
+        Change(0.5, "n1", "n2", "", "unreachable", "", "none", "because"),
+        Change(1.0, "n1", "n2", "unreachable", "alive", "none", "none", "because"),
     ]
 
 

@@ -24,9 +24,9 @@ def report(**changed: object) -> Report:
             Phase("strike", 2.5, "the cables of n3 were moved to another switch", 5.0),
         ],
         "changes": [
-            Change(1.0, "n1", "n2", "unreachable", "alive", "heard directly"),
-            Change(4.5, "n1", "n3", "alive", "unreachable", "silent"),
-            Change(4.6, "n2", "n3", "alive", "unreachable", "silent"),
+            Change(1.0, "n1", "n2", "unreachable", "alive", "none", "direct", "heard directly"),
+            Change(4.5, "n1", "n3", "alive", "unreachable", "direct", "none", "silent"),
+            Change(4.6, "n2", "n3", "alive", "unreachable", "direct", "none", "silent"),
         ],
         "counters": COUNTERS,
     }

@@ -29,6 +29,7 @@ QUICK = [
     ("broker-down", 5),
     ("stall", 5),
     ("crash-midway", 6),
+    ("disk-full", 6),
     ("newcomers", 5),
     ("bad-weather", 5),
     ("clocks", 5),

@@ -2,14 +2,19 @@ from mesh.events import (
     BrokerUp,
     CastRequested,
     CertificateInstalled,
+    Dial,
     Effect,
     EndpointFound,
     Event,
+    FrameReceived,
     InstallCertificate,
     Isolated,
+    LinkOpened,
     Persist,
     PersistFailed,
+    Send,
     Source,
+    Traffic,
     Woke,
     Write,
 )
@@ -65,14 +70,22 @@ def test_mdns_does_not_cross_a_cut_and_speaks_again_after_the_heal() -> None:
     assert len(core_of(world.hosts[0]).told_of(EndpointFound)) == 1
 
 
-def test_a_persist_that_fails_ends_the_list_and_is_reported() -> None:
-    world = running_world(1)
-    host = world.hosts[0]
+def test_what_could_not_be_stored_is_reported_and_told_to_nobody() -> None:
+    world = running_world(2)
+    host, peer = world.hosts
+    perform(world, host, Dial(1, peer.endpoint, None))
     host.disk.full = True
-    perform(world, host, SAVE, Persist((Write("roster", "m:y", b"later"),)))
-    assert core_of(host).told[-1] == PersistFailed("disk full")
-    assert len(core_of(host).told_of(PersistFailed)) == 1
+    perform(
+        world,
+        host,
+        SAVE,
+        Send(node(1), 1, Traffic.STATE, b"the news", door=True),
+        Dial(2, peer.endpoint, None),
+    )
+    assert core_of(host).told_of(PersistFailed) == [PersistFailed("disk full")]
     assert host.disk.saved() == {}
+    assert core_of(peer).told_of(FrameReceived) == []
+    assert LinkOpened(2, node(1)) in core_of(host).told
 
 
 def test_a_planned_crash_strikes_between_two_effects() -> None:

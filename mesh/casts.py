@@ -33,8 +33,11 @@ class _Had:
     upto: int = 0
     above: set[int] = field(default_factory=set)
 
+    def has(self, sequence: int) -> bool:
+        return sequence <= self.upto or sequence in self.above
+
     def take(self, sequence: int) -> bool:
-        if sequence <= self.upto or sequence in self.above:
+        if self.has(sequence):
             return False
         self.above.add(sequence)
         if len(self.above) > GAPS_MAX:
@@ -77,12 +80,12 @@ class Casts:
         """
         if cast.hops > HOPS_MAX:
             return "cast-hops"
-        had = self._had_of((NodeId(cast.origin), cast.incarnation))
-        if cast.sequence <= had.upto or cast.sequence in had.above:
+        key = (NodeId(cast.origin), cast.incarnation)
+        if key in self._had and self._had[key].has(cast.sequence):
             return "cast-duplicate"
         if not is_direct and not verify(origin_public, cast.signature, cast.content()):
             return "cast-forged"
-        had.take(cast.sequence)
+        self._had_of(key).take(cast.sequence)  # only what is genuine may fill memory
         self._hold(cast, now)
         return None
 
@@ -101,17 +104,25 @@ class Casts:
     def lacking(self, ranges: Iterable[Range]) -> tuple[Range, ...]:
         """Of what somebody else holds, what we have not had."""
         wanted: list[Range] = []
+        left = HELD_MAX  # nobody holds more
         for origin, incarnation, first, last in ranges:
-            had = self._had.get((NodeId(origin), incarnation), _Had())
-            missing = had.lacks(first, last)
+            if left <= 0:
+                break
+            missing = self._had.get((NodeId(origin), incarnation), _Had()).lacks(first, last)[:left]
+            left -= len(missing)
             wanted.extend((origin, incarnation, low, high) for low, high in _ranges(missing))
         return tuple(wanted)
 
     def give(self, ranges: Iterable[Range], bytes_max: int) -> list[Cast]:
         """The held casts in these ranges, up to a size; what is left will be asked for again."""
         given: list[Cast] = []
+        left = HELD_MAX * 2  # sequences looked up: nobody who is honest names more
         for origin, incarnation, first, last in ranges:
-            for sequence in range(first, min(last, first + HELD_MAX) + 1):
+            stop = min(last, first + left) + 1
+            left -= max(stop - first, 1)
+            if left <= 0:
+                break
+            for sequence in range(first, stop):
                 held = self._held.get((NodeId(origin), incarnation, sequence))
                 if held is None:
                     continue
@@ -134,6 +145,7 @@ class Casts:
             had = self._had[key] = _Had()
             if len(self._had) > ORIGINS_MAX:
                 self._had.popitem(last=False)
+        self._had.move_to_end(key)  # who casts is remembered longest
         return had
 
     def _hold(self, cast: Cast, now: float) -> None:

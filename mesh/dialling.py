@@ -18,7 +18,7 @@ class Config:
     pause_max_s: float = 1.0  # with one peer dead; a healed cable is found within about this
     dials_per_s: float = 4.0  # with many dead, the cap grows so that a node's dials stay below this
     yield_s: float = 0.25  # the peer with the smaller id dials first: one link per pair without a race
-    stray_pause_s: float = 1.0
+    stray_pause_max_s: float = 5.0  # a seed that has never answered, and may one day
     steady_s: float = 3.0  # a link that breaks sooner is no reason to dial at once (two nodes with one identity)
     in_flight_max: int = 32
 
@@ -30,6 +30,7 @@ class _Target:
     turn: int = 0
     in_flight: bool = False
     last_error: str = ""
+    tried_at: float = float("-inf")
     flapping: bool = False  # the last link did not live long
     linked_at: float | None = None  # set while a link stands: nothing to dial
 
@@ -76,7 +77,7 @@ class Dialling:
         if target is not None and not target.in_flight and target.linked_at is None and not target.flapping:
             fresh = self._fresh(node, now)
             target.pause_s = fresh.pause_s
-            target.next_at = min(target.next_at, fresh.next_at)
+            target.next_at = min(target.next_at, max(fresh.next_at, target.tried_at + self._config.first_pause_s))
 
     def due(self, endpoints: Callable[[NodeId], tuple[Endpoint, ...]], now: float) -> list[Attempt]:
         """The dials to make now, the longest waiting first."""
@@ -90,6 +91,7 @@ class Dialling:
                 target.next_at = now + self._pause_max()
                 continue
             target.in_flight = True
+            target.tried_at = now
             attempts.append(Attempt(known[target.turn % len(known)], node))
             target.turn += 1
         for endpoint, target in self._strays.items():
@@ -106,7 +108,9 @@ class Dialling:
         target.in_flight = False
         target.last_error = reason
         if attempt.node is None:
-            target.next_at = now + self._config.stray_pause_s * self._random.uniform(0.8, 1.2)
+            pause_max_s = max(self._config.stray_pause_max_s, len(self._strays) / self._config.dials_per_s)
+            target.next_at = now + target.pause_s * self._random.uniform(0.7, 1.3)
+            target.pause_s = min(target.pause_s * 2, pause_max_s)
             return
         if target.linked_at is None:
             target.next_at = now + target.pause_s * self._random.uniform(0.7, 1.3)

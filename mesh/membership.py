@@ -93,8 +93,13 @@ class Membership:
             change = self._assess(node, standing, now, explain)
             if change is not None:
                 changes.append(change)
+        for node in [node for node in self._standings if not self._is_known(node)]:
+            del self._standings[node]  # its certificate has become void: it is nobody here
         self._here = [node for node in sorted(self._standings) if self._standings[node].state in HERE]
         return changes
+
+    def _is_known(self, node: NodeId) -> bool:
+        return self._roster.is_member(node) or self._roster.is_removed(node)
 
     def has_doubts(self, now: float) -> bool:
         """Whether a state may change by the mere passing of time."""

@@ -25,7 +25,7 @@ class PeerBook:
         for node, data in sorted((saved or {}).items()):
             try:
                 self._proven[NodeId(node)] = _decoder.decode(data)[:ENDPOINTS_MAX]
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue  # a damaged hint is no loss: the peer will be found again
 
     def found(self, endpoint: Endpoint, node: NodeId | None, source: Source) -> bool:
@@ -39,6 +39,8 @@ class PeerBook:
             return False
         known = self._heard.setdefault(node, {})
         new = endpoint not in known
+        if new and source is Source.GOSSIP and len(known) >= ENDPOINTS_MAX:
+            return False  # else what is passed on could displace what comes back, and go round for ever
         known.pop(endpoint, None)
         known[endpoint] = source
         if len(known) > ENDPOINTS_MAX:

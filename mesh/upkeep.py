@@ -10,6 +10,7 @@ from mesh.state import CLOCK_TABLE, FabricState
 from mesh.trust import Member, TrustError, public_of
 from mesh.wire import Renew, Renewed, RenewRefused
 
+DATE_SLACK_S = 0.01  # past the date, not just before it
 SERIAL_BITS = 120  # X.509 allows 159; any number that is never drawn twice will do
 
 
@@ -26,7 +27,7 @@ class Upkeep:
     def tick(self, now: Now) -> None:
         if now.mono < self._check_at:
             return
-        self._check_at = now.mono + CHECK_S
+        self._check_at = now.mono + min(CHECK_S, self._next_date_s(now))
         self._tell_doubt(now)
         self._raise_floor(now)
         if self._state.clock.doubt(now.wall_ms) is None:
@@ -120,6 +121,15 @@ class Upkeep:
             state.drop_peer(peer, "certificate-expired", now.mono)
         if expired:
             state.set_access(now)
+
+    def _next_date_s(self, now: Now) -> float:
+        """Until our renewal is due or a linked peer's certificate ends, whichever comes first."""
+        state = self._state
+        members = [state.roster.member(peer) for peer in state.links.peers()]
+        ends_ms = [each.not_after_ms - state.clock.mesh_ms(now.wall_ms) for each in members if each is not None]
+        due_ms = self._renewal.due_ms(state.own.not_before_ms, state.own.not_after_ms) - now.wall_ms
+        coming = [ms for ms in (due_ms, *ends_ms) if ms >= 0]
+        return min(coming, default=int(CHECK_S * 1000)) / 1000 + DATE_SLACK_S
 
     def _raise_floor(self, now: Now) -> None:
         """Time that a steward has signed has come; so has ours, when the peers' clocks agree with it."""

@@ -38,7 +38,7 @@ class Wanting:
             return
         wanted = self._wanted(stewards, now)
         state.dialling.want(wanted, state.links.is_linked, now.mono)
-        state.dialling.want_strays(state.book.strays() if len(state.links) < 2 else (), now.mono)
+        state.dialling.want_strays(state.book.strays(), now.mono)
         if may_trim and state.is_overlay():
             self._trim(wanted, now)
 

@@ -47,7 +47,7 @@ from node.store import Store
 INBOX_FRAMES_MAX = 20_000  # some seconds of the busiest link; beyond it frames are dropped, counted and repaired
 COUNTERS_MAX = 4096  # names times peers
 BATCH_MAX = 64  # events handled before other tasks get a turn
-CLOSE_GRACE_S = 0.3  # for goodbyes to leave the queues
+CLOSE_GRACE_S = 0.2  # for goodbyes to leave the queues
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ class Parts(Protocol):
 
 
 class NodeApp:
-    """Drives one core until it is told to stop. Cancelling `run` says goodbye, then ends every part."""
+    """Drives one core. Cancelling `run` ends every part; `say_goodbye` first, to be kind to the peers."""
 
     def __init__(self, home: Home, config: Config, keys: Keys, store: Store) -> None:
         self.home = home
@@ -117,21 +117,23 @@ class NodeApp:
             for name, service in services.items():
                 tasks.create_task(_as_coroutine(service), name=name)
 
+    async def say_goodbye(self) -> None:
+        """Tell the peers that we stop, so that they need not find out; then `run` may be cancelled."""
+        self.deliver(StopRequested())
+        await asyncio.sleep(CLOSE_GRACE_S)
+
     def now(self) -> Now:
         return Now(time.monotonic(), time.time_ns() // 1_000_000)
 
     # -- the task that owns the core
 
     async def _drive(self) -> None:
-        try:
-            await self._carry_out(self.core.start(self.now()))
-            for text in self.config.fabric.seeds:
-                self.deliver(EndpointFound(endpoint_of(text), None, Source.SEED))
-            while True:
-                await self._filled.wait()
-                await self._work()
-        finally:
-            await self._say_goodbye()
+        await self._carry_out(self.core.start(self.now()))
+        for text in self.config.fabric.seeds:
+            self.deliver(EndpointFound(endpoint_of(text), None, Source.SEED))
+        while True:
+            await self._filled.wait()
+            await self._work()
 
     async def _work(self) -> None:
         """Handle what is in the inbox, then let others run."""
@@ -222,15 +224,6 @@ class NodeApp:
         self._wake = None
         self._inbox.append(Woke())
         self._filled.set()
-
-    async def _say_goodbye(self) -> None:
-        """Tell the peers that we stop, so that they need not find out."""
-        if self.parts is None or self.core.state.halted:
-            return
-        for effect in self.core.handle(StopRequested(), self.now()):
-            if isinstance(effect, Send | SendAll):
-                self._put_on_wire(effect)
-        await asyncio.shield(asyncio.sleep(CLOSE_GRACE_S))
 
     # -- the broker's access list: the latest wins, the core does not wait for it
 

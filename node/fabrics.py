@@ -19,6 +19,7 @@ from node.errors import FieldmeshError
 from node.exits import Exit
 from node.home import Home
 
+EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - a node is there to be reached; certificates keep strangers out
 Deliver = Callable[[Event | Counted], None]
 
 
@@ -56,7 +57,8 @@ class OwnFabric:
         try:
             await self._broker.run()
         except BrokerError as error:
-            raise FieldmeshError(error.message, error.cure, Exit.CONFIGURATION) from error
+            code = Exit.DISK if error.code.startswith("disk-") else Exit.CONFIGURATION
+            raise FieldmeshError(error.message, error.cure, code) from error
 
     def _broker_changed(self, event: BrokerUp | BrokerDown | Counted) -> None:
         if isinstance(event, BrokerUp):
@@ -128,7 +130,7 @@ def _broker_settings(home: Home, config: Config, keys: Keys, run: Path) -> Broke
         run=run,
         node=keys.identity.node,
         site=keys.root.site,
-        bind=config.fabric.bind or "0.0.0.0",
+        bind=config.fabric.bind or EVERY_INTERFACE,
         port=config.fabric.port,
         certificate=home.tls,
         root=home.site_root,

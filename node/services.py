@@ -144,6 +144,7 @@ class RunningNode:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
                 loop.add_signal_handler(number, self.stop)
         await self._stopping.wait()
+        await self.app.say_goodbye()
         raise _StoppedError
 
     def _seen_by_mdns(self) -> list[NodeId]:

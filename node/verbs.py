@@ -24,6 +24,8 @@ from node.release import RELEASE
 from node.views import PeerView
 
 EXAM_WAIT_S = 1.5  # a linked peer answers in milliseconds; the silent ones are findings themselves
+DONE_WAIT_S = 10.0
+POLL_EVERY_S = 0.02
 SPREAD_WAIT_S = 0.5  # for a goodbye to leave
 
 Result = dict[str, Any]
@@ -209,20 +211,17 @@ class Verbs:
         with self._app.news.listening(listen):
             expected = len(self._app.core.state.links.peers())
             self._app.deliver(ExamRequested(token))
-            deadline = time.monotonic() + EXAM_WAIT_S
-            while len(reports) < expected and time.monotonic() < deadline:
-                await asyncio.sleep(0.02)
+            await _poll(lambda: len(reports) >= expected, EXAM_WAIT_S)
         return reports
 
     async def _until(self, is_done: Callable[[], bool]) -> None:
         """Wait for the core to have done something, or say that it has not."""
-        deadline = time.monotonic() + 10.0
-        while not is_done():
-            if time.monotonic() >= deadline:
-                raise FieldmeshError(
-                    "the node did not do it within 10 s", "fieldmesh status and the node's log say why", Exit.TEMPORARY
-                )
-            await asyncio.sleep(0.02)
+        if not await _poll(is_done, DONE_WAIT_S):
+            raise FieldmeshError(
+                f"the node did not do it within {DONE_WAIT_S:g} s",
+                "fieldmesh status and the node's log say why",
+                Exit.TEMPORARY,
+            )
 
     def _counters(self) -> dict[str, int]:
         """Totals by name; who caused them is in `check`."""
@@ -230,6 +229,16 @@ class Verbs:
         for (name, _), count in sorted(self._app.counters.items()):
             totals[name] = totals.get(name, 0) + count
         return totals
+
+
+async def _poll(is_done: Callable[[], bool], wait_s: float) -> bool:
+    """Look again and again, for a person who waits; whether it came true in time."""
+    deadline = time.monotonic() + wait_s
+    while not is_done():
+        if time.monotonic() >= deadline:
+            return False
+        await asyncio.sleep(POLL_EVERY_S)  # noqa: ASYNC110 - the core tells nobody of every change it makes
+    return True
 
 
 def _peer(view: PeerView, mono: float) -> Result:

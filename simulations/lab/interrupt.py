@@ -11,21 +11,20 @@ from node.exits import Exit
 Result = TypeVar("Result")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+INTERRUPTED = "interrupted; the lab has removed all that it had made"
 
 
-def run_until_signal(work: Coroutine[Any, Any, Result]) -> Result:
+def run_until_signal(work: Coroutine[Any, Any, Result], message: str = INTERRUPTED) -> Result:
     """The work's result, or FieldmeshError when a signal ended it. Further signals do not disturb the clearing up."""
-    return asyncio.run(_until_signal(work))
+    return asyncio.run(_until_signal(work, message))
 
 
-async def _until_signal(work: Coroutine[Any, Any, Result]) -> Result:
+async def _until_signal(work: Coroutine[Any, Any, Result], message: str) -> Result:
     loop = asyncio.get_running_loop()
-    task = loop.create_task(work, name="lab")
+    task = loop.create_task(work, name="play")
     for number in _SIGNALS:
         loop.add_signal_handler(number, task.cancel)
     try:
         return await task
     except asyncio.CancelledError:
-        raise FieldmeshError(
-            "interrupted; the lab has removed all that it had made", "", Exit.INTERRUPTED
-        ) from None
+        raise FieldmeshError(message, "", Exit.INTERRUPTED) from None

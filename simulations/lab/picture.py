@@ -23,6 +23,8 @@ class PeerView(msgspec.Struct, frozen=True):
     why: str = ""
     linked: bool = False
     path: str = "none"
+    link: str = "none"  # "hosted" by the observer's broker, or "dialled"
+    rtt_ms: float | None = None
 
 
 class View(NamedTuple):

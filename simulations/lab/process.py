@@ -19,13 +19,14 @@ _LOOK_EVERY_S = 0.02
 
 
 class NodeProcess:
-    """A command that runs in a namespace, and dies with the process that started it."""
+    """A command that dies with the process that started it; in a network namespace, or (None) in our own."""
 
-    def __init__(self, name: str, namespace: str, command: Sequence[str], log: Path) -> None:
+    def __init__(self, name: str, namespace: str | None, command: Sequence[str], log: Path) -> None:
         self.name = name
         self._command = [
             *("setpriv", "--pdeathsig", "KILL"),
-            *("nsenter", f"--net={NAMESPACES / namespace}", "--"),
+            *(("nsenter", f"--net={NAMESPACES / namespace}") if namespace else ()),
+            "--",
             *command,
         ]
         self._log = log

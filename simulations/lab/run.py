@@ -106,7 +106,7 @@ async def _form(stage: Stage, figures: Figures) -> None:
     at = time.monotonic()
     stage.start(*stage.nodes)
     deed = Deed(at, "", whole_since(stage.nodes, at))
-    figures.mesh_formed_s = await _measured(stage, deed, at, FORM_WITHIN_S, "the mesh did not form")
+    figures.mesh_formed_s = await stage.measured(deed.noticed, at, FORM_WITHIN_S, "the mesh did not form")
 
 
 async def _strike_and_mend(stage: Stage, plan: Plan, figures: Figures) -> None:
@@ -116,25 +116,18 @@ async def _strike_and_mend(stage: Stage, plan: Plan, figures: Figures) -> None:
     stage.begin("strike", "")
     struck = await scenario.strike(stage)
     stage.timeline[-1].what = struck.what
-    figures.detect_all_s = await _measured(stage, struck, struck.at, NOTICE_WITHIN_S, "not all have noticed")
+    figures.detect_all_s = await stage.measured(
+        struck.noticed, struck.at, NOTICE_WITHIN_S, "not all have noticed"
+    )
     if not scenario.mends_itself:
         await stage.hold(struck.at + plan.cut_s - time.monotonic())
     stage.begin("mend", "")
     mended = await scenario.mend(stage)
     stage.timeline[-1].what = mended.what
     since = struck.at if scenario.mends_itself else mended.at
-    figures.heal_s = await _measured(stage, mended, since, MEND_WITHIN_S, "the mesh did not heal")
+    figures.heal_s = await stage.measured(mended.noticed, since, MEND_WITHIN_S, "the mesh did not heal")
     stage.begin("calm", "all nodes are watched a little longer")
     await stage.hold(plan.calm_s)
-
-
-async def _measured(stage: Stage, deed: Deed, since: float, within_s: float, failure: str) -> float | None:
-    """The seconds until the deed was noticed by all; a violation of L1 when that never happened."""
-    lacking = await stage.until(deed.noticed, within_s)
-    if lacking:
-        stage.judge.violate("L1", f"{failure} within {within_s:.0f} s: {lacking}")
-        return None
-    return round(time.monotonic() - since, 3)
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,7 @@ from simulations.lab.picture import (
     pairs_between,
 )
 from simulations.lab.process import kill
-from simulations.lab.stage import Question, Stage, whole_since
+from simulations.lab.stage import Question, Stage, Troupe, whole_since
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,9 @@ async def _unmute(stage: Stage) -> Deed:
     return Deed(at, "the path works both ways again", _all(pairs_among(stage.nodes), at, is_whole_and_direct))
 
 
-async def _kill(stage: Stage) -> Deed:
-    victim, others = stage.nodes[-1], stage.nodes[:-1]
+async def kill_node(stage: Troupe, victim: str) -> Deed:
+    """SIGKILL: no goodbye, and its broker must go with it."""
+    others = [node for node in stage.nodes if node != victim]
     pairs = [(other, victim) for other in others]
     broker = stage.processes[victim].broker_pid()
     stage.judge.apart(pairs)
@@ -95,16 +96,16 @@ async def _kill(stage: Stage) -> Deed:
     return Deed(at, f"{victim} was killed, and its broker with it", _all(pairs, at, is_unreachable))
 
 
-async def _restart(stage: Stage) -> Deed:
-    victim = stage.nodes[-1]
+async def restart_node(stage: Troupe, victim: str) -> Deed:
+    """The same node again, from its own home."""
     stage.judge.apart([])
     at = time.monotonic()
     stage.start(victim)
     return Deed(at, f"{victim} was started again in the same home", whole_since(stage.nodes, at))
 
 
-async def _kill_broker(stage: Stage) -> Deed:
-    victim = stage.nodes[-1]
+async def kill_broker_of(stage: Troupe, victim: str) -> Deed:
+    """The broker alone is killed; the node lives on."""
     broker = stage.processes[victim].broker_pid()
     at = time.monotonic()
     if broker is None:
@@ -122,8 +123,8 @@ async def _kill_broker(stage: Stage) -> Deed:
     return Deed(at, f"the broker of {victim} was killed, {victim} itself lives on", noticed)
 
 
-async def _await_broker(stage: Stage) -> Deed:
-    victim = stage.nodes[-1]
+async def await_broker_of(stage: Troupe, victim: str) -> Deed:
+    """Nothing is done: the node sees to its broker itself."""
     at = time.monotonic()
     whole = whole_since(stage.nodes, at)
 
@@ -133,6 +134,22 @@ async def _await_broker(stage: Stage) -> Deed:
         return "" if stage.processes[victim].broker_pid() else f"{victim} has started no new broker"
 
     return Deed(at, f"{victim} starts a new broker by itself", mended)
+
+
+async def _kill(stage: Stage) -> Deed:
+    return await kill_node(stage, stage.nodes[-1])
+
+
+async def _restart(stage: Stage) -> Deed:
+    return await restart_node(stage, stage.nodes[-1])
+
+
+async def _kill_broker(stage: Stage) -> Deed:
+    return await kill_broker_of(stage, stage.nodes[-1])
+
+
+async def _await_broker(stage: Stage) -> Deed:
+    return await await_broker_of(stage, stage.nodes[-1])
 
 
 def _all(pairs: list[Pair], since: float, holds: Callable[[PeerView], bool]) -> Question:

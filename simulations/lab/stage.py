@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import msgspec
 
@@ -48,21 +48,36 @@ class Used(NamedTuple):
     processor_s: float
 
 
-class Stage:
-    """Made by `staged`; every node's process is known, none runs yet."""
+class Troupe:
+    """Nodes as real processes, watched and judged. None runs yet; leaving it (`async with`) kills what does."""
 
-    def __init__(self, topology: Topology, processes: dict[str, NodeProcess]) -> None:
-        self.topology = topology
+    def __init__(self, processes: dict[str, NodeProcess]) -> None:
         self.processes = processes
         self.nodes = tuple(processes)
-        self.started_at = time.monotonic()
         self.picture = Picture(self.nodes)
-        self.judge = Judge(self.started_at)
+        self.judge = Judge(time.monotonic())
         self.timeline: list[Phase] = []
         self.watchers: list[Watcher] = []
         self._stopped_at: dict[str, float] = {}
         self._running: dict[str, None] = {}
         self._news = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for process in self.processes.values():
+            process.kill()  # also one so young that it is not in its namespace yet
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def watch(self, node: str, socket: Path) -> None:
+        """From now on this node is asked how it sees its peers, whenever it answers."""
+        watcher = Watcher(node, socket, self.see, self.judge.violate)
+        self.watchers.append(watcher)
+        self._tasks.append(asyncio.create_task(watcher.run(), name=f"watch-{node}"))
 
     def begin(self, phase: str, what: str) -> None:
         """A new phase; the one before it ends."""
@@ -99,6 +114,14 @@ class Stage:
                 return lacking
             await self._next_news(deadline)
         return ""
+
+    async def measured(self, question: Question, since: float, within_s: float, failure: str) -> float | None:
+        """The seconds from `since` until a yes; a violation of L1, and None, when it does not come in time."""
+        lacking = await self.until(question, within_s)
+        if lacking:
+            self.judge.violate("L1", f"{failure} within {within_s:.0f} s: {lacking}")
+            return None
+        return round(time.monotonic() - since, 3)
 
     async def hold(self, for_s: float) -> None:
         """Lets things go on as they are, and keeps watching."""
@@ -146,6 +169,14 @@ class Stage:
             self.processes[node].require_running()
 
 
+class Stage(Troupe):
+    """A troupe in a network of its own, whose cables can be cut. Made by `staged`."""
+
+    def __init__(self, topology: Topology, processes: dict[str, NodeProcess]) -> None:
+        super().__init__(processes)
+        self.topology = topology
+
+
 @contextlib.asynccontextmanager
 async def staged(topology: Topology, nodes: Sequence[str], folder: Path, crew: Crew) -> AsyncIterator[Stage]:
     """The network built, the homes provisioned, every node watched. Leaving it kills what still runs."""
@@ -155,19 +186,10 @@ async def staged(topology: Topology, nodes: Sequence[str], folder: Path, crew: C
         node: NodeProcess(node, topology.namespace(node), crew.command(homes[node]), log_of(folder, node))
         for node in nodes
     }
-    stage = Stage(topology, processes)
-    stage.watchers = [
-        Watcher(node, crew.socket(homes[node]), stage.see, stage.judge.violate) for node in nodes
-    ]
-    tasks = [asyncio.create_task(watcher.run(), name="lab-watcher") for watcher in stage.watchers]
-    try:
+    async with Stage(topology, processes) as stage:
+        for node in nodes:
+            stage.watch(node, crew.socket(homes[node]))
         yield stage
-    finally:
-        for task in tasks:
-            task.cancel()
-        for process in processes.values():
-            process.kill()  # also one so young that it is not in its namespace yet
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def log_of(folder: Path, node: str) -> Path:

@@ -18,14 +18,19 @@ COMMAND = [sys.executable, "-c", "from simulations.lab.cli import lab; lab()"]
 
 
 def lab_run(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([*COMMAND, "run", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    """Plays a scenario to its end, and looks for what it has left."""
+    with subprocess.Popen(
+        [*COMMAND, "run", *words], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        output, errors = process.communicate()
+    assert leftovers(f"fmlab-{process.pid}-") == []
+    return subprocess.CompletedProcess(words, process.returncode, output, errors)
 
 
 @pytest.mark.parametrize("scenario", ["halves", "isolate-one", "one-way", "kill-one", "broker-kill"])
 def test_five_nodes_form_notice_and_heal_within_the_targets(scenario: str) -> None:
     before = interfaces()
     done = lab_run(scenario, "--nodes", "5", "--json")
-    assert leftovers("fmlab") == []
     assert interfaces() == before
     assert done.returncode == 0, done.stdout + done.stderr
     report: dict[str, Any] = json.loads(done.stdout)

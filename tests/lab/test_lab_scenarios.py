@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import FieldmeshError
+from simulations.lab.names import LabName
 from simulations.lab.report import Report
 from simulations.lab.run import Plan, run
 from simulations.lab.scenarios import SCENARIOS
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.root, pytest.mark.io]
 
 async def play(scenario: str, crew: StandIns, nodes: int = 4) -> Report:
     report = await run(Plan(SCENARIOS[scenario], nodes, cut_s=1.5, calm_s=0.5), crew)
-    assert leftovers("fmlab") == []
+    assert leftovers(str(LabName.mine())) == []
     return report
 
 
@@ -62,11 +63,21 @@ async def test_a_broker_that_outlives_its_node_is_a_violation(tmp_path: Path) ->
     ] * 5  # once killed, then stopped
 
 
+async def test_what_nodes_say_of_each_other_while_they_are_stopped_is_no_verdict(tmp_path: Path) -> None:
+    line = "loop.add_signal_handler(signal.SIGTERM, work.cancel)"
+    dawdle = "last = self.name == self.names[-1]\n        "
+    dawdle += "loop.add_signal_handler(signal.SIGTERM, loop.call_later, 1.5 if last else 0, work.cancel)"
+    report = await play("broker-kill", edited(tmp_path, line, dawdle))
+    assert [change for change in report.changes if (change.was, change.became) == ("alive", "unreachable")]
+    assert report.false_unreachable == 0
+    assert report.violations == []
+
+
 async def test_a_node_that_dies_at_once_ends_the_lab_with_its_last_words(tmp_path: Path) -> None:
     crew = edited(tmp_path, '(self.home / "run").mkdir(exist_ok=True)', 'sys.exit("no room on the disk")')
     with pytest.raises(FieldmeshError, match="no room on the disk"):
         await play("halves", crew)
-    assert leftovers("fmlab") == []
+    assert leftovers(str(LabName.mine())) == []
 
 
 async def test_logs_are_kept_when_they_are_asked_for(tmp_path: Path) -> None:

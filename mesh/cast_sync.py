@@ -39,6 +39,9 @@ class CastSync:
         if identity is None or not state.roster.is_member(origin):
             state.count("cast-stranger", sender)
             return
+        if len(cast.payload) > PAYLOAD_BYTES_MAX:
+            state.count("cast-oversized", sender)  # with our own frame around it, it might not fit any more
+            return
         refusal = self._casts.take(cast, identity, origin == sender, now.mono)
         if refusal == "cast-duplicate" and state.is_overlay() and cast.hops:
             state.send(sender, Prune())

@@ -14,8 +14,17 @@ from mesh.trust import verify
 from mesh.wire import VERSION, VERSION_OLDEST, Addresses, Card, Confirm, Hello, Refuse, Row, Welcome
 
 REFUSE_EVERY_S = 1.0  # to one peer: refusing must not become a flood
+REFUSED_MAX = 1024  # peers whom we have lately refused
 BOOTS_MAX = 8  # past boots remembered per peer
 NOTICE_EVERY_S = 5.0
+CODES = frozenset(
+    {
+        *("no-session", "halted", "removed", "not-a-member", "identity-cloned"),
+        *("other-site", "origin-forged", "version-unknown", "greetings-full", "greeting-replayed", "greeting-forged"),
+        *("bad-chain", "bad-certificate", "wrong-root", "not-an-authority", "certificate-early", "certificate-expired"),
+    }
+)
+"""What a Refuse may say: a peer must not make up counters."""
 
 
 @dataclass(slots=True)
@@ -75,7 +84,8 @@ class Doorway:
             self._require_not_removed(NodeId(welcome.card.node))
         except GreetingError as error:
             state.count(error.code, greeting.peer)
-            self._give_up(dialled, error.code, now)
+            if error.code != "greeting-replayed":  # a late answer to an earlier hello decides nothing
+                self._give_up(dialled, error.code, now)
             return False
         greeting.confirm = confirm
         greeting.repeat_at = now.mono + REPEAT_S
@@ -95,6 +105,9 @@ class Doorway:
         state = self._state
         if sender == state.me:
             self._greeted_by_ourselves(hello, now)
+            return
+        if state.halted:
+            self.refuse(HOSTED, sender, "halted", state.halted, now)
             return
         try:
             self._require_not_removed(sender)
@@ -117,7 +130,9 @@ class Doorway:
         except GreetingError as error:
             state.count(error.code, sender)
             return False
-        if card is None or not state.roster.is_member(sender):
+        if card is None and not state.links.is_hosted(sender):
+            state.count("confirm-unexpected", sender)
+        if card is None or state.halted or not state.roster.is_member(sender):
             return False
         state.links.host(sender)
         self._accept(card, now)
@@ -127,6 +142,9 @@ class Doorway:
         """Say no, at most once a second to one peer."""
         if now.mono - self._refused_at.get(peer, float("-inf")) < REFUSE_EVERY_S:
             return
+        self._refused_at.pop(peer, None)
+        if len(self._refused_at) >= REFUSED_MAX:
+            del self._refused_at[next(iter(self._refused_at))]
         self._refused_at[peer] = now.mono
         removal = self._state.roster.removal_entry(peer)
         self._state.send_over(link, peer, Refuse(code, detail, (), (removal,) if removal else ()))
@@ -136,13 +154,14 @@ class Doorway:
     def refused(self, link: int, sender: NodeId, refuse: Refuse, now: Now) -> None:
         """A peer will not have us, or warns us."""
         state = self._state
-        state.count(f"refused-{refuse.code}"[:48], sender)
+        code = refuse.code if refuse.code in CODES else "other"
+        state.count(f"refused-{code}", sender)
         self._roster_sync.merge(refuse.removals, sender, now)
         for row in refuse.evidence:
             self.check_own_row(row, now)
         dialled = state.links.get(link)
-        if refuse.code != "identity-cloned" and dialled is not None and dialled.peer == sender:
-            self._give_up(dialled, refuse.code, now)
+        if code != "identity-cloned" and dialled is not None and dialled.peer == sender:
+            self._give_up(dialled, f"refused: {code}", now)
 
     def check_own_row(self, row: Row, now: Now) -> None:
         """A row that bears our name and that this process did not sign: is somebody else using our identity?"""

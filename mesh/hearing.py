@@ -34,6 +34,7 @@ class Hearing:
         self._config = config
         self._ears: dict[NodeId, _Ear] = {}
         self._ticked_at: float | None = None
+        self._ran_at: float | None = None
         self.stalls = 0
 
     def hear(self, node: NodeId, now: float) -> bool:
@@ -61,6 +62,13 @@ class Hearing:
     def is_suspect(self, node: NodeId, now: float) -> bool:
         ear = self._ears.get(node)
         return ear is not None and now - ear.heard_at >= self._config.suspect_after_s - _EPSILON
+
+    def awake(self, now: float) -> None:
+        """Something is being handled: after a gap in which nothing was, nobody's silence counts."""
+        if self._ran_at is not None and now - self._ran_at >= self._config.stall_s:
+            self._forgive(now)
+            self._ticked_at = now
+        self._ran_at = now
 
     def tick(self, now: float) -> tuple[list[NodeId], list[NodeId]]:
         """Whom to probe now, and whom we have just stopped hearing."""
@@ -93,8 +101,10 @@ class Hearing:
     def _forgive_stall(self, now: float) -> None:
         late = self._ticked_at is not None and now - self._ticked_at >= self._config.stall_s
         self._ticked_at = now
-        if not late:
-            return
+        if late:
+            self._forgive(now)
+
+    def _forgive(self, now: float) -> None:
         self.stalls += 1
         for ear in self._ears.values():
             ear.heard_at = max(ear.heard_at, now - self._config.doubt_after_s)

@@ -20,7 +20,7 @@ class PeerBook:
 
     def __init__(self, saved: Mapping[str, bytes] | None = None) -> None:
         self._proven: dict[NodeId, tuple[Endpoint, ...]] = {}
-        self._heard: dict[NodeId, dict[Endpoint, Source]] = {}
+        self._heard: dict[NodeId, dict[Endpoint, frozenset[Source]]] = {}  # and who says so
         self._strays: dict[Endpoint, Source] = {}
         for node, data in sorted((saved or {}).items()):
             try:
@@ -41,8 +41,7 @@ class PeerBook:
         new = endpoint not in known
         if new and source is Source.GOSSIP and len(known) >= ENDPOINTS_MAX:
             return False  # else what is passed on could displace what comes back, and go round for ever
-        known.pop(endpoint, None)
-        known[endpoint] = source
+        known[endpoint] = known.pop(endpoint, frozenset()) | {source}
         if len(known) > ENDPOINTS_MAX:
             del known[next(iter(known))]
         return new and endpoint not in self._proven.get(node, ())
@@ -50,8 +49,10 @@ class PeerBook:
     def lost(self, node: NodeId, source: Source) -> None:
         """This source no longer vouches for the node."""
         known = self._heard.get(node, {})
-        for endpoint in [each for each, by in known.items() if by == source]:
-            del known[endpoint]
+        for endpoint in [each for each, by in known.items() if source in by]:
+            known[endpoint] -= {source}
+            if not known[endpoint]:
+                del known[endpoint]
 
     def prove(self, node: NodeId, endpoints: tuple[Endpoint, ...]) -> tuple[Write, ...]:
         """The node itself has told us, signed, where it listens."""
@@ -80,7 +81,7 @@ class PeerBook:
         return sorted({*self._proven, *self._heard})
 
     def seen_by(self, node: NodeId, source: Source) -> bool:
-        return source in self._heard.get(node, {}).values()
+        return any(source in by for by in self._heard.get(node, {}).values())
 
     def forget(self, node: NodeId) -> tuple[Write, ...]:
         self._heard.pop(node, None)

@@ -11,6 +11,7 @@ from mesh.wire import Beat, RosterEntries, RosterWanted
 
 EVERY_S = 0.5
 EVERY_MAX_S = 60.0  # two rosters that cannot become equal (one refuses an entry) must not talk about it for ever
+REMOVED = "this node was removed from the site"
 ENTRIES_BYTES_MAX = 200_000  # per answer; the rest is asked for again
 
 
@@ -34,8 +35,9 @@ class RosterSync:
         state.paths_changed = True
         if merged.fresh:
             state.send_others(source, RosterEntries(merged.fresh))
-        for node in merged.removed:
-            self._cut_off(node, now)
+        for node in merged.changed:
+            if not state.roster.is_member(node):
+                self._cut_off(node, now)
         state.set_access(now)
 
     def beat(self, sender: NodeId, beat: Beat, now: Now) -> None:
@@ -60,8 +62,9 @@ class RosterSync:
         state = self._state
         if node == state.me:
             removal = state.roster.removal(node)
-            state.halted = f"this node was removed from the site: {removal.reason if removal else ''}"
-            state.add(MembershipEnded(state.halted))
+            if removal is not None and not state.halted.startswith(REMOVED):
+                state.halted = f"{REMOVED}: {removal.reason}"
+                state.add(MembershipEnded(state.halted))
             return
         state.drop_peer(node, "removed", now.mono)
         state.rows.forget(node)

@@ -39,6 +39,7 @@ from mesh.trust import Authority, Identity, Root
 from mesh.wire import Card, Endpoint, Message, Row
 
 CLOCK_TABLE = "clock"
+FLOOR_DIGITS_MAX = 16  # milliseconds since 1970, with centuries to spare
 STUCK_AFTER_S = 0.1  # on a LAN a dial that has not got through by then has met a cut
 
 
@@ -98,7 +99,7 @@ class FabricState:
         self.halted = ""  # why this node takes no further part, or empty
         self.roster = Roster(keys.root, saved.get(ROSTER_TABLE))
         self.book = PeerBook(saved.get(ENDPOINT_TABLE))
-        self.clock = ClockGuard(int(saved.get(CLOCK_TABLE, {}).get("floor", b"0")))
+        self.clock = ClockGuard(_floor(saved.get(CLOCK_TABLE, {}).get("floor", b"")))
         self.rows = Rows(self.me, self.roster.by_short)
         self.hearing = Hearing(config.hearing)
         self.membership = Membership(self.me, self.roster, self.hearing, self.rows)
@@ -239,3 +240,7 @@ class FabricState:
     def is_overlay(self) -> bool:
         return len(self.membership.here()) + 1 > self.config.full_mesh_max
 
+
+def _floor(saved: bytes) -> int:
+    """The saved floor; what is damaged counts as none."""
+    return int(saved) if saved.isdigit() and len(saved) <= FLOOR_DIGITS_MAX else 0

@@ -44,7 +44,8 @@ class Wanting:
 
     def _wanted(self, stewards: list[NodeId], now: Now) -> list[NodeId]:
         state = self._state
-        left = {node for node, each in state.membership.standings().items() if each.state.value == "left"}
+        standings = state.membership.standings().items()
+        left = {node for node, each in standings if each.state.value == "left" and not self._is_announced(node)}
         members = [node for node in state.roster.members() if node != state.me and node not in left]
         strangers = [node for node in state.book.nodes() if self._is_stranger(node)]
         here = state.membership.here()
@@ -66,7 +67,10 @@ class Wanting:
         """Somebody of our site, by mDNS or a seed, whom the roster does not know: it will show its certificate."""
         state = self._state
         known = node == state.me or state.roster.is_member(node) or state.roster.is_removed(node)
-        return not known and any(state.book.seen_by(node, each) for each in (Source.MDNS, Source.SEED, Source.SHARED))
+        return not known and (self._is_announced(node) or self._state.book.seen_by(node, Source.SEED))
+
+    def _is_announced(self, node: NodeId) -> bool:
+        return any(self._state.book.seen_by(node, each) for each in (Source.MDNS, Source.SHARED))
 
     def _exploring(self, missing: list[NodeId], now: Now) -> list[NodeId]:
         """A few of the missing, in turn: this is how a large site heals."""

@@ -40,6 +40,7 @@ from mesh.events import (
 )
 from mesh.ids import NodeId
 from mesh.links import Dialled
+from mesh.membership import PeerState
 from mesh.now import Now
 from mesh.probes import Probes
 from mesh.roster import MemberEntry, RemovalEntry, departure, encode_entry
@@ -81,6 +82,7 @@ from mesh.wire import (
 from node.views import NodeView, PeerView, node_view, peer_views
 
 ISOLATED_AFTER_S = 2.5  # counted from the start; later, silence itself tells
+DOUBLE_EVERY_S = 1.0  # announcements are not trusted: they may cost one dial a second
 BEAT_JITTER = 0.1  # beats of a site do not fall into step
 
 
@@ -107,6 +109,7 @@ class NodeCore:
         self._beat_at = float("inf")
         self._isolated_at = float("inf")
         self._grace_over = False
+        self._double_at = float("-inf")
         self.isolated = False
         self._handlers: dict[type[Event], Callable[..., None]] = {
             Woke: self._woke,
@@ -147,6 +150,7 @@ class NodeCore:
 
     def handle(self, event: Event, now: Now) -> list[Effect]:
         """Take one event; return what to do about it."""
+        self._state.hearing.awake(now.mono)
         self._handlers[type(event)](event, now)
         self._settle(now, is_frame=isinstance(event, FrameReceived))
         return self._state.take_effects()
@@ -244,6 +248,8 @@ class NodeCore:
         state = self._state
         for change in state.membership.reassess(now.mono, self._explain, repath):
             state.add(change)
+            if change.state == PeerState.LEFT:
+                state.book.lost(change.node, Source.MDNS)  # announced again, it is back
             if state.membership.is_here(change.node):
                 state.hurry(change.node, now.mono)
         self._tell_isolation(now)
@@ -292,7 +298,9 @@ class NodeCore:
         """Somebody announces our own identity elsewhere: dial it, so that the greeting shows whether it is a clone."""
         state = self._state
         is_elsewhere = found.endpoint not in state.endpoints
-        if is_elsewhere and not state.halted and not state.links.with_peer(state.me):
+        is_told = now.mono < self._double_at or bool(state.links.with_peer(state.me))
+        if is_elsewhere and not is_told and not state.halted:
+            self._double_at = now.mono + DOUBLE_EVERY_S
             state.dial(Attempt(found.endpoint, None), now.mono)
 
     def _endpoint_lost(self, lost: EndpointLost, now: Now) -> None:
@@ -446,7 +454,7 @@ class NodeCore:
             CastsWanted: lambda sender, _, message, __: self._cast_sync.wanted(sender, message),
             Prune: lambda sender, _, __, ___: self._cast_sync.prune(sender),
             Inquiry: self._read_inquiry,
-            Report: lambda _, __, message, ___: self._state.add(PeerReported(message)),
+            Report: lambda sender, _, message, __: self._read_report(sender, message),
             Refuse: lambda sender, link, message, now: self._doorway.refused(link, sender, message, now),
             Hello: self._misplaced,
             Welcome: self._misplaced,
@@ -468,7 +476,10 @@ class NodeCore:
         state = self._state
         for node, endpoints in addresses.addresses:
             peer = NodeId(node)
-            if peer == state.me or not state.roster.is_member(peer):
+            if not state.roster.is_member(peer):
+                state.count("address-of-stranger", sender)
+                return  # the rest will be heard of again when the rosters are equal
+            if peer == state.me:
                 continue
             news = [each for each in endpoints if state.book.found(each, peer, Source.GOSSIP)]
             if news:
@@ -479,7 +490,8 @@ class NodeCore:
     def _read_bye(self, sender: NodeId, _: int, bye: Bye, now: Now) -> None:
         if bye.reason == "stopping":
             self._state.membership.stopped(sender)
-        self._state.drop_peer(sender, f"bye: {bye.reason}"[:60], now.mono)
+        reason = bye.reason if bye.reason in ("stopping", "leaving", "trimmed") else "other"
+        self._state.drop_peer(sender, f"bye: {reason}", now.mono)
         self._forget_link_state(sender)
 
     # -- the broker
@@ -538,6 +550,12 @@ class NodeCore:
 
     def _exam_requested(self, request: ExamRequested, now: Now) -> None:
         self._state.send_all(Inquiry(request.token))
+
+    def _read_report(self, sender: NodeId, report: Report) -> None:
+        if report.node != sender:
+            self._state.count("report-forged", sender)
+            return
+        self._state.add(PeerReported(report))
 
     def _read_inquiry(self, sender: NodeId, link: int, inquiry: Inquiry, now: Now) -> None:
         state = self._state

@@ -31,10 +31,14 @@ class Home:
         """Whether a node lives here."""
         return self.tls.exists()
 
-    def load_keys(self) -> Keys:
-        """The node's keys, checked against each other, or FieldmeshError."""
+    def require_settled(self) -> None:
+        """FieldmeshError, which says how to make one, when no node lives here."""
         if not self.is_settled:
             raise _not_a_home(self.path)
+
+    def load_keys(self) -> Keys:
+        """The node's keys, checked against each other, or FieldmeshError."""
+        self.require_settled()
         self._check_permissions()
         try:
             return self._keys()

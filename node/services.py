@@ -157,6 +157,7 @@ class _StoppedError(Exception):
 
 def run_node(home: Home) -> None:
     """Run the node that lives in this home until it is told to stop; FieldmeshError when it cannot start."""
+    home.require_settled()
     config = load(home.config)
     set_up_log(config.node.log_format, config.node.log_level)
     with Store(home.database) as store:

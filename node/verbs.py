@@ -95,6 +95,7 @@ class Verbs:
                 "id": view.node,
                 "name": view.name,
                 "site": view.site_name,
+                "incarnation": view.incarnation,
                 "isolated": view.isolated,
                 "halted": view.halted,
                 "broker_up": view.broker_up,

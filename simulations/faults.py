@@ -137,12 +137,14 @@ class DiskFull(_At, frozen=True, kw_only=True, tag="disk_full"):
 
 
 class Skew(_At, frozen=True, kw_only=True, tag="skew"):
-    """The wall clock jumps; the monotonic one runs on."""
+    """The wall clock jumps; the monotonic one runs on, from now on so many millionths faster."""
 
-    wall_s: Annotated[float, Meta(ge=-1e9, le=1e9)]
+    wall_s: Annotated[float, Meta(ge=-1e9, le=1e9)] = 0.0
+    drift_ppm: Annotated[float, Meta(ge=-100_000, le=100_000)] = 0.0
 
     def befall(self, stage: "Stage", host: Host) -> None:
-        stage.note("skew", f"{host.index} {self.wall_s}")
+        stage.note("skew", f"{host.index} {self.wall_s} {self.drift_ppm}")
+        host.drift(1.0 + self.drift_ppm / 1e6, stage.world.clock.now_s)
         host.wall_offset_ms += int(self.wall_s * 1000)
 
 

@@ -93,6 +93,12 @@ class Host:
         process.mono_s = max(process.mono_s, mono_s, at_least_s)
         return Now(process.mono_s, self.wall_ms(true_s))
 
+    def drift(self, rate: float, true_s: float) -> None:
+        """From now on the monotonic clock runs at this rate, without a jump."""
+        if self.process is not None:
+            self.process.mono_offset_s += true_s * (self.rate - rate)
+        self.rate = rate
+
     def true_s(self, process: Process, mono_s: float) -> float:
         """When this process's monotonic clock shows `mono_s`."""
         return (mono_s - process.mono_offset_s) / self.rate

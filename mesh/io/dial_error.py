@@ -1,6 +1,7 @@
 """Why a dial led nowhere."""
 
 import errno
+import os
 import socket
 
 _ERRNO_REASONS = {
@@ -31,4 +32,4 @@ def network_failure(error: OSError) -> DialError:
     if isinstance(error, socket.gaierror):
         return DialError("no-route", f"the name is not known: {error.strerror}")
     reason = _ERRNO_REASONS.get(error.errno or 0, "other")
-    return DialError(reason, error.strerror or str(error))
+    return DialError(reason, os.strerror(error.errno) if error.errno else str(error))

@@ -46,6 +46,7 @@ class DialledLink:
         self._session: Session | None = None
         self._peer = NodeId("")
         self._filters: tuple[str, ...] = ()
+        self._was_opened = False
         self._is_over = False
 
     async def run(self) -> None:
@@ -65,7 +66,7 @@ class DialledLink:
 
     @property
     def is_dialling(self) -> bool:
-        return not self._is_over and not self.is_open
+        return not self._is_over and not self._was_opened
 
     def send(self, item: Queued) -> int:
         """How many messages were dropped for lack of room, or of a link."""
@@ -89,7 +90,7 @@ class DialledLink:
                 self._session = session = self._start_session(stream)
                 await session.until_open()
         except TimeoutError:
-            if self._session is None or not self._session.is_open:
+            if self._session is None or not self._was_opened:
                 raise DialError("timeout", f"no answer while {self._stage}") from None
             session = self._session  # it opened in the very moment
         except TlsError as error:
@@ -121,6 +122,7 @@ class DialledLink:
 
     def _on_open(self) -> None:
         if not self._is_over:
+            self._was_opened = True
             self._deliver(LinkOpened(self.link, self._peer))
 
     def _on_arrival(self, topic: str, data: bytes) -> None:

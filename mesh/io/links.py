@@ -52,13 +52,14 @@ class Links:
 
     async def run(self) -> None:
         """Until cancelled. Then every session is closed, with a goodbye where the socket takes one."""
-        try:
-            async with asyncio.TaskGroup() as self._tasks:
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
                 if self._owner is not None:
-                    self._tasks.create_task(self._owner.run(), name="owner-session")
+                    tasks.create_task(self._owner.run(), name="owner-session")
                 await asyncio.Event().wait()
-        finally:
-            self._tasks = None
+            finally:
+                self._tasks = None  # no dials any more while the links close
 
     # -- effects
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -30,6 +30,10 @@ PACKET_BYTES_MAX = FRAME_BYTES_MAX + 1024  # a frame, its topic and MQTT's own b
 READ_BYTES = 65_536
 READ_BURST = 64  # packets handled before others get their turn
 _SUBSCRIBE_REFUSED = 0x80  # reason codes from here on are failures
+_KEEPALIVE_TIMEOUT = 0x8D
+_EXPECTED = frozenset(
+    (0x20, 0x30, 0x31, 0x90, 0xD0, 0xE0)
+)  # CONNACK, PUBLISH at QoS 0, SUBACK, PINGRESP, DISCONNECT
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -98,11 +102,17 @@ class Mqtt:
         for _ in range(READ_BURST):
             if self.ended.done():
                 return
-            self._client.loop_read()
+            self._read_packet()
             self._digest()
             if not self._stream.has_buffered:
                 return
         self._loop.call_soon(self._on_readable)
+
+    def _read_packet(self) -> None:
+        try:
+            self._client.loop_read()
+        except Exception as error:  # noqa: BLE001  # whatever the parser makes of garbage, it is the broker's fault
+            self._why = f"the broker sent what is not MQTT ({type(error).__name__})"
 
     def _on_writable(self) -> None:
         self._client.loop_write()
@@ -194,6 +204,8 @@ class Mqtt:
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             self._why = self._why or f"the broker said: {code}"
+        elif code.value == _KEEPALIVE_TIMEOUT:
+            self._why = self._why or "the broker does not answer"
 
 
 class _Client(Client):
@@ -210,6 +222,13 @@ class _Client(Client):
 
     def _create_socket(self) -> "SocketLike":
         return self._given
+
+    def _packet_handle(self) -> MQTTErrorCode:
+        """paho would answer, or keep until acknowledged, whatever else a broker sends, without a bound."""
+        if self._in_packet["command"] not in _EXPECTED:
+            self._given.why = "the broker sent a packet that we did not ask for"
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        return super()._packet_handle()
 
 
 class _Stream:

@@ -73,8 +73,8 @@ def handshake_failure(error: ssl.SSLError) -> DialError:
     """What a TLS error says about the other side."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _verification_failure(error)
-    reason, detail = _FAILURES.get(error.reason or "", ("other", ""))
-    return DialError(reason, detail or f"TLS: {error.reason or type(error).__name__}")
+    name = getattr(error, "reason", None) or type(error).__name__  # Python's own errors have no reason
+    return DialError(*_FAILURES.get(name, ("other", f"TLS: {name}")))
 
 
 def _pairs(parts: Any) -> Iterator[tuple[str, str]]:

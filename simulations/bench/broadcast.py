@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from node.errors import FieldmeshError
 from node.exits import Exit
@@ -90,16 +91,22 @@ class _Stations:
     dialler: Child
 
     async def block(self, kind: Kind, number: int, count: int, rate_hz: float) -> list[int]:
-        """Sends one block and returns the latencies of what arrived."""
+        """Sends one block and returns the latencies of what arrived, or FieldmeshError when nothing did."""
         sender, receiver = self.host, self.dialler
         if kind == Kind.BACK:
             sender, receiver = receiver, sender
         order = "send_bare" if kind == Kind.BARE else "send_casts"
-        await sender.ask(order, block=number, count=count, rate_hz=rate_hz)
-        found: list[int] = await receiver.ask(
-            "latencies", block=number, count=count, within_s=ARRIVED_WITHIN_S
+        await sender.ask(order, takes_s=count / rate_hz, block=number, count=count, rate_hz=rate_hz)
+        latencies_ns: list[int] = await receiver.ask(
+            "latencies", takes_s=ARRIVED_WITHIN_S, block=number, count=count, within_s=ARRIVED_WITHIN_S
         )
-        return found
+        if not latencies_ns:
+            raise FieldmeshError(
+                f"of {count} {kind} messages none arrived within {ARRIVED_WITHIN_S:.0f} s",
+                "run it again; if it stays so, the two nodes or their broker have lost each other",
+                Exit.TEMPORARY,
+            )
+        return latencies_ns
 
 
 @asynccontextmanager
@@ -109,7 +116,7 @@ async def _linked_pair(pair: Pair, folder: Path) -> AsyncIterator[_Stations]:
         for child in (host, dialler):
             await child.start()
         await _until_linked(host, dialler, pair)
-        path = {"member": str(pair.bare), "owner": pair.owner, "broker": str(pair.broker)}
+        path: dict[str, Any] = {"member": str(pair.bare), "owner": pair.owner, "broker": str(pair.broker)}
         await host.ask("open_sender", **path)
         await dialler.ask("open_receiver", **path)
         yield _Stations(host, dialler)

@@ -1,4 +1,4 @@
-"""`fieldmesh bench`: figures of real nodes on this machine, beside what the issue of each part promises."""
+"""`fieldmesh bench`: figures of real nodes on this machine, each beside its target."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ import click
 from node.cli.output import emit, json_option
 from node.exits import Exit
 
+INTERRUPTED = "interrupted; the bench has ended its nodes and removed their folders"
 MESSAGES_MAX = 2000  # a block's answer is one line, of at most 64 kB
 
 
@@ -19,11 +20,7 @@ def bench() -> None:
 
 @bench.command()
 @click.option(
-    *("--blocks", "blocks"),
-    type=click.IntRange(1, 10_000),
-    default=20,
-    show_default=True,
-    help="Blocks of each kind.",
+    "--blocks", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Blocks of each kind."
 )
 @click.option(
     "--messages",
@@ -60,7 +57,7 @@ def fabric(blocks: int, messages: int, rate: float, settle_s: float, idle_s: flo
 
     plan = Plan(BroadcastPlan(blocks, messages, rate), IdlePlan(settle_s, idle_s))
     with _progress(plan.lasts_s, is_quiet=as_json) as passed:
-        report = run_until_signal(run(plan, passed))
+        report = run_until_signal(run(plan, passed), INTERRUPTED)
     emit(report.as_json(), as_json, readable(report))
     if report.violations:
         sys.exit(Exit.VIOLATIONS)

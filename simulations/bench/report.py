@@ -121,46 +121,37 @@ def _broadcast_lines(report: Report) -> list[str]:
         f"A broadcast between two nodes ({report.samples} of each kind, {report.payload_bytes} bytes, "
         f"{report.rate:g} a second, in short blocks that take turns)",
         "",
-        f"  {'':<11}{'p50':>9}{'p99':>12}",
-        _latency_line(
-            "broadcast", report.broadcast_p50_ms, report.broadcast_p99_ms, "asked of one node until"
-        ),
-        f"  {'':<34}the other delivers it: signed, counted, delivered once",
-        _latency_line(
-            "bare", report.bare_p50_ms, report.bare_p99_ms, "published by plain aiomqtt until plain"
-        ),
-        f"  {'':<34}aiomqtt has it: same broker, same TLS, same processes",
-        _ratio_line(
-            "ratio",
-            report.broadcast_p50_ratio,
-            report.broadcast_p99_ratio,
-            f"target: {RATIO_MAX:.1f} at most",
-        ),
-        _latency_line(
-            "back", report.back_p50_ms, report.back_p99_ms, "a broadcast the other way, from the node"
-        ),
-        f"  {'':<34}that dialled",
-        _ratio_line("ratio", report.back_p50_ratio, report.back_p99_ratio, "to the same bare messages"),
+        f"  {'':<12}{'p50':>8}{'p99':>12}",
+        f"  broadcast {_ms(report.broadcast_p50_ms, report.broadcast_p99_ms)}"
+        "asked of one node until the other delivers it, signed and once",
+        f"  bare      {_ms(report.bare_p50_ms, report.bare_p99_ms)}"
+        "aiomqtt to aiomqtt: same broker, same TLS, same processes",
+        f"  ratio     {_times(report.broadcast_p50_ratio, report.broadcast_p99_ratio)}"
+        f"target: {RATIO_MAX:.1f} at most",
+        f"  back      {_ms(report.back_p50_ms, report.back_p99_ms)}"
+        "a broadcast the other way, by the node that dialled",
+        f"  ratio     {_times(report.back_p50_ratio, report.back_p99_ratio)}to the same bare messages",
     ]
 
 
-def _latency_line(label: str, p50_ms: float, p99_ms: float, meaning: str) -> str:
-    return f"  {label:<11}{p50_ms:>6.2f} ms{p99_ms:>9.2f} ms  {meaning}"
+def _ms(p50_ms: float, p99_ms: float) -> str:
+    return f"{p50_ms:>7.2f} ms{p99_ms:>9.2f} ms  "
 
 
-def _ratio_line(label: str, p50: float, p99: float, meaning: str) -> str:
-    return f"  {label:<11}{p50:>6.2f}   {p99:>9.2f}     {meaning}"
+def _times(p50: float, p99: float) -> str:
+    return f"{p50:>7.2f}   {p99:>9.2f}     "
 
 
 def _idle_lines(report: Report) -> list[str]:
+    memory_max, processor_max = LIMITS["pss_mb"], LIMITS["cpu_percent"]
     return [
         f"An idle node of {report.idle_nodes}, its broker included (the dearest one, over {report.idle_s:g} s)",
         "",
-        f"  memory     {report.pss_mb:>6.1f} MB  node {report.node_pss_mb:.1f}, broker {report.broker_pss_mb:.1f}; "
-        f"target: under {LIMITS['pss_mb']:.0f} MB",
-        f"  {'':<21}PSS: a page that processes share counts by its share ({report.rss_mb:.1f} MB if none did)",
-        f"  processor  {report.cpu_percent:>6.2f} %   node {report.node_cpu_percent:.2f}, "
-        f"broker {report.broker_cpu_percent:.2f}; target: under {LIMITS['cpu_percent']:.0f} % of one core",
+        f"  memory    {report.pss_mb:>7.1f} MB  target: under {memory_max:.0f} MB; "
+        f"node {report.node_pss_mb:.1f}, broker {report.broker_pss_mb:.1f}",
+        f"  {'':<22}PSS: a page that processes share counts by its share ({report.rss_mb:.1f} MB if none did)",
+        f"  processor {report.cpu_percent:>7.2f} %   target: under {processor_max:.0f} % of one core; "
+        f"node {report.node_cpu_percent:.2f}, broker {report.broker_cpu_percent:.2f}",
     ]
 
 

@@ -64,11 +64,13 @@ def test_a_source_that_loses_a_node_takes_back_only_its_own_word() -> None:
     book = PeerBook()
     book.found(ONE, A, Source.MDNS)
     book.found(TWO, A, Source.SEED)
+    for source in (Source.MDNS, Source.GOSSIP):
+        book.found(THREE, A, source)
     assert book.seen_by(A, Source.MDNS)
     book.lost(A, Source.MDNS)
     book.lost(B, Source.MDNS)
     assert not book.seen_by(A, Source.MDNS)
-    assert book.endpoints(A) == (TWO,)
+    assert book.endpoints(A) == (THREE, TWO)
 
 
 def test_a_stray_is_settled_when_a_dial_has_shown_who_answers_there() -> None:

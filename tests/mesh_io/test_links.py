@@ -312,7 +312,9 @@ async def test_a_burst_below_the_bounds_arrives_whole_and_in_order(site: Site, t
         for number, data in enumerate(burst):
             boris.send(anna, link, data)
             if number % 50 == 49:
-                await asyncio.sleep(0)  # anna lives on the same loop; what she does not read the broker bounds
+                await asyncio.sleep(
+                    0
+                )  # anna lives on the same loop; what she does not read the broker bounds
         await anna.ear.until(lambda: len(anna.ear.payloads()) == len(burst))
     assert anna.ear.payloads() == burst
     assert boris.ear.counted("queue_overflow") == 0

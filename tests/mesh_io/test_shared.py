@@ -95,6 +95,12 @@ async def _answers(port: int) -> None:
                 return
 
 
+def password_file(folder: Path) -> Path:
+    file = folder / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(file), "plant", "secret word"], check=True)
+    return file
+
+
 def at(*ports: int) -> SharedSettings:
     return SharedSettings([f"mqtt://127.0.0.1:{port}" for port in ports])
 
@@ -153,7 +159,7 @@ async def test_a_greeting_is_hosted_even_while_we_dial_the_same_peer(site: Site,
 
 @io
 async def test_a_send_to_all_reaches_those_who_are_meant(site: Site, tmp_path: Path) -> None:
-    port, settings = free_port(), None
+    port = free_port()
     settings = at(port)
     async with (
         broker(tmp_path, port),
@@ -200,8 +206,8 @@ async def test_when_the_broker_dies_every_link_closes_once_and_the_next_broker_t
             assert (await boris.ear.first(LinkClosed)).link == link
             await boris.ear.event(Counted("shared_broker_lost"))
             assert (await boris.ear.first(BrokerDown)).reason.startswith("the shared broker is lost")
-            for one in (anna, boris):
-                await one.ear.until(lambda one=one: len(one.ear.all(BrokerUp)) == 2)
+            await anna.ear.until(lambda: len(anna.ear.all(BrokerUp)) == 2)
+            await boris.ear.until(lambda: len(boris.ear.all(BrokerUp)) == 2)
             assert boris.fabric.broker == f"mqtt://127.0.0.1:{ports[1]}"
             boris.send(anna, await boris.linked(anna), b"over the second")
             await anna.ear.event(FrameReceived(HOSTED, boris.node, False, b"over the second"))
@@ -241,8 +247,7 @@ async def _until_error(fabric: SharedFabric) -> None:
 
 @io
 async def test_a_broker_with_a_password_file_lets_in_who_knows_it(site: Site, tmp_path: Path) -> None:
-    port, passwords = free_port(), tmp_path / "passwords"
-    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "plant", "secret word"], check=True)
+    port, passwords = free_port(), password_file(tmp_path)
     url = [f"mqtt://127.0.0.1:{port}"]
     async with broker(tmp_path, port, ("allow_anonymous false", f"password_file {passwords}")):
         async with station(site, "anna", SharedSettings(url, "plant", "secret word")):

@@ -1,3 +1,5 @@
+import pytest
+
 from mesh.events import (
     BrokerUp,
     CastRequested,
@@ -180,6 +182,16 @@ def test_a_monotonic_clock_never_steps_back_when_the_wall_clock_does() -> None:
     before, after = core_of(host).moments[-2:]
     assert after.mono >= before.mono
     assert after.wall_ms == before.wall_ms - 86_400_000
+
+
+def test_a_fast_clock_runs_ahead_from_where_it_was() -> None:
+    world = running_world(1)
+    host = world.hosts[0]
+    assert host.process is not None
+    begun_s = host.now(host.process, 1.0).mono
+    host.drift(1.5, 1.0)
+    assert host.now(host.process, 1.0).mono == begun_s
+    assert host.now(host.process, 3.0).mono == pytest.approx(begun_s + 3.0)
 
 
 def test_a_clone_has_the_same_identity_on_another_host_with_a_copy_of_the_disk() -> None:

@@ -97,9 +97,16 @@ class SharedWires:
 
     def __init__(self, home: Home, config: Config, keys: Keys, deliver: Deliver) -> None:
         self._tls = TlsSource(home.tls, home.site_root)
-        self.wires = SharedFabric(
-            keys.identity.node, keys.root.site, self._tls, _shared_settings(config), deliver
-        )
+        try:
+            self.wires = SharedFabric(
+                keys.identity.node, keys.root.site, self._tls, _shared_settings(config), deliver
+            )
+        except (OSError, ValueError) as error:
+            raise FieldmeshError(
+                f"[fabric] of the configuration cannot be used: {error}",
+                "mend it, then: fieldmesh config validate",
+                Exit.CONFIGURATION,
+            ) from None
 
     async def run(self) -> None:
         await self.wires.run()
@@ -111,7 +118,7 @@ class SharedWires:
         await asyncio.to_thread(self._tls.refresh)
 
     def status(self) -> Mapping[str, Any]:
-        return {}
+        return {"up": bool(self.wires.broker), "url": self.wires.broker, "last_error": self.wires.last_error}
 
 
 Fabric = OwnFabric | LeafFabric | SharedWires

@@ -69,13 +69,13 @@ def refusal(tail: list[str], place: Place) -> BrokerError | None:
             "port-taken",
             f"port {place.port} on {place.bind} is already in use (Address already in use)",
             f"stop what listens there (`ss -ltnp 'sport = :{place.port}'` names it), "
-            "or choose another with [broker] port, 0 for any",
+            "or choose another with [fabric] port",
         )
     if "Permission denied" in text and place.port < 1024:
         return BrokerError(
             "port-forbidden",
             f"this user may not listen on port {place.port}",
-            "choose a [broker] port of 1024 or above",
+            "choose a [fabric] port of 1024 or above",
         )
     if re.search(
         r"Unable to load (server|CA|client) (certificate|key)|certificate/key are inconsistent", text

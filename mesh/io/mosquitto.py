@@ -65,8 +65,8 @@ def _located(binary: str | None) -> str:
         raise BrokerError(
             "mosquitto-missing",
             f"no mosquitto broker at {binary}" if binary else "no mosquitto broker on this host",
-            f"install it ({install_hint()}), or name one with [broker] binary; "
-            "without a broker this node can only dial others",
+            f"install it ({install_hint()}), or name one with [broker] binary;\n"
+            'a node can also do without, and only dial others: [fabric] mode = "leaf"',
         )
     return found
 

@@ -11,12 +11,12 @@ from simulations.lab.scenarios import await_broker_of, kill_broker_of, kill_node
 from simulations.lab.stage import whole_since
 
 FOUNDER, VICTIM, LAST = NODES = ("press-1", "press-2", "press-3")
-READ_S = 4.0  # at the end of an act, for a person to look around
+READ_S = 4.5  # at the end of an act, for a person to look around; a quarter of it at its beginning
 WITHIN_S = 45.0  # ten times what a slow machine needs: then something is really wrong
 
 
 class Act(NamedTuple):
-    """What a person reads above it, and what is done. False: the acts behind it would make no sense."""
+    """What a person reads, and what is done. False: the acts behind it would make no sense."""
 
     title: str
     text: str
@@ -25,9 +25,12 @@ class Act(NamedTuple):
 
 async def perform(scene: Scene, plant: Plant, read_s: float) -> None:
     """All acts, one after the other; the figures and the journal of the scene fill."""
-    for act in ACTS:
-        scene.begin(act.title, act.text)
-        scene.note(act.title, "act")
+    for number, act in enumerate(ACTS, start=1):
+        title = f"{number}/{len(ACTS)}  {act.title}"
+        scene.begin(title, act.text)
+        scene.note(title, "act")
+        scene.note(act.text, "aside")
+        await scene.hold(read_s / 4)
         if not await act.play(scene, plant):
             break
         await scene.hold(read_s)
@@ -36,6 +39,7 @@ async def perform(scene: Scene, plant: Plant, read_s: float) -> None:
 
 async def _found(scene: Scene, plant: Plant) -> bool:
     plant.found()
+    scene.admitted(FOUNDER)
     _start(scene, plant, FOUNDER)
     lacking = await scene.until(
         lambda picture: "" if FOUNDER in picture.views else "it does not answer", WITHIN_S
@@ -50,8 +54,10 @@ async def _found(scene: Scene, plant: Plant) -> bool:
 async def _admit(scene: Scene, plant: Plant) -> bool:
     for node in (VICTIM, LAST):
         admission = await plant.admit(node)
-        how = "multicast DNS" if admission.by_multicast else "its address (multicast does not work here)"
-        scene.note(f"{node} found {FOUNDER} by {how} and has its certificate", "good")
+        scene.admitted(node)
+        how = "multicast DNS" if admission.by_multicast else "its address, as there is no multicast here"
+        scene.note(f"{node} found {FOUNDER} by {how}", "good")
+        scene.note(f"{node} is member {admission.members}; certificate for {admission.days} days", "good")
     return True
 
 
@@ -61,7 +67,7 @@ async def _form(scene: Scene, plant: Plant) -> bool:
         _start(scene, plant, node)
     whole = whole_since(NODES, at)
     scene.figures.mesh_formed_s = await scene.measured(whole, at, WITHIN_S, "the mesh did not form")
-    return _measured(scene, scene.figures.mesh_formed_s, "the mesh stands")
+    return _measured(scene, scene.figures.mesh_formed_s, "every pair is linked")
 
 
 async def _kill(scene: Scene, plant: Plant) -> bool:
@@ -70,7 +76,7 @@ async def _kill(scene: Scene, plant: Plant) -> bool:
     deed = await kill_node(scene, VICTIM)
     found = await scene.measured(deed.noticed, deed.at, WITHIN_S, f"not all noticed that {VICTIM} is gone")
     scene.figures.detect_all_s = found
-    return _measured(scene, found, f"both know that {VICTIM} is gone")
+    return _measured(scene, found, f"both others know that {VICTIM} is gone")
 
 
 async def _restart(scene: Scene, plant: Plant) -> bool:
@@ -89,7 +95,7 @@ async def _kill_broker(scene: Scene, plant: Plant) -> bool:
         return False
     mended = await await_broker_of(scene, victim)
     found = await scene.measured(mended.noticed, deed.at, WITHIN_S, f"{victim} got no new broker")
-    return _measured(scene, found, "a new broker runs, everybody is linked")
+    return _measured(scene, found, "its node runs a new one and everybody is linked")
 
 
 def _start(scene: Scene, plant: Plant, node: str) -> None:
@@ -108,7 +114,7 @@ def _measured(scene: Scene, figure: float | None, what: str) -> bool:
     if figure is None:
         scene.note(scene.judge.violations[-1].detail, "bad")
         return False
-    scene.note(f"{what}: {figure:.1f} s", "good")
+    scene.note(f"{what} after {figure:.1f} s", "good")
     return True
 
 
@@ -135,7 +141,7 @@ ACTS = (
         _admit,
     ),
     Act(
-        "All three run",
+        "All three run and link",
         "They find each other and link, every pair, over mutual TLS. No one of them is a server "
         "that the others depend on.",
         _form,

@@ -13,20 +13,20 @@ from simulations.demo.report import Report
 from simulations.demo.scene import Scene
 from simulations.demo.screen import TONES
 
-_MEANING = (
-    ("formed in", "mesh_formed_s", "from starting press-2 and press-3 until every pair was linked"),
-    ("loss noticed in", "detect_all_s", "from kill -9 until both others called press-2 unreachable"),
-    ("healed in", "heal_s", "from starting press-2 again until every pair was linked"),
-)
+_MEANING = {
+    "mesh_formed_s": f"to form: {VICTIM} and {LAST} started, every pair linked",
+    "detect_all_s": f"to notice: {VICTIM} killed, both others call it unreachable",
+    "heal_s": f"to heal: {VICTIM} started again, every pair linked",
+}
 
 
 def summary(report: Report) -> Text:
     """The figures, the verdict, and three commands."""
     text = Text("\nMeasured on this machine, with real processes, brokers and TLS:\n\n")
-    for label, name, meaning in _MEANING:
+    for name, meaning in _MEANING.items():
         figure: float | None = getattr(report, name)
         shown = ("never", TONES["bad"]) if figure is None else (f"{figure:.1f} s", "bold green")
-        text.append(f"  {label:<16}").append(f"{shown[0]:>6}", shown[1]).append(f"   {meaning}\n")
+        text.append(f"{shown[0]:>9}", shown[1]).append(f"   {meaning}\n")
     for violation in report.violations:
         text.append(f"\n  {violation.invariant}: {violation.detail}", TONES["bad"])
     if not report.violations:
@@ -68,5 +68,4 @@ def _next_steps() -> tuple[tuple[str, str], ...]:
 
 
 def _table(steps: tuple[tuple[str, str], ...]) -> str:
-    width = max(len(words) for words, _ in steps)
-    return "".join(f"  {words:<{width}}  # {meaning}\n" for words, meaning in steps)
+    return "".join(f"  # {meaning}\n  {words}\n" for words, meaning in steps)

@@ -33,7 +33,7 @@ class Admission(NamedTuple):
 
     by_multicast: bool
     members: int
-    certificate_days: int
+    days: int  # that its certificate is good for
 
 
 class Plant:

@@ -2,10 +2,11 @@
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 from simulations.demo.words import change_in_words, tone_of
-from simulations.lab.picture import PeerView, View, pairs_among
+from simulations.lab.picture import PeerView, View
 from simulations.lab.process import NodeProcess, gone
 from simulations.lab.stage import Troupe
 
@@ -28,7 +29,7 @@ class Line(NamedTuple):
     number: int
     at_s: float
     text: str
-    tone: str  # "act", "deed", "good", "doubt", "bad"
+    tone: str  # "act", "aside", "deed", "good", "doubt" or "bad"
 
 
 class Scene(Troupe):
@@ -41,7 +42,7 @@ class Scene(Troupe):
         self.journal: deque[Line] = deque(maxlen=JOURNAL_LINES_MAX)
         self._lines = 0
         self._linked: dict[frozenset[str], None] = {}
-        self._has_run: dict[str, None] = {}
+        self._statuses: dict[str, str] = {}
 
     async def __aexit__(self, *_: object) -> None:
         brokers = [self.processes[node].broker_pid() for node in self._running]
@@ -56,15 +57,21 @@ class Scene(Troupe):
 
     def start(self, *nodes: str) -> None:
         super().start(*nodes)
-        self._has_run.update(dict.fromkeys(nodes))
+        self._statuses.update(dict.fromkeys(nodes, "starting"))
+
+    def kill(self, node: str) -> None:
+        super().kill(node)
+        self._statuses[node] = "killed"
+
+    def admitted(self, node: str) -> None:
+        """It has become a member, and does not run yet."""
+        self._statuses[node] = "a member"
 
     def status(self, node: str) -> str:
         """What is known of the node's process, in a word or two."""
-        if node not in self._running:
-            return "killed" if node in self._has_run else "not here yet"
         view = self.picture.views.get(node)
         if view is None:
-            return "starting"
+            return self._statuses.get(node, "a stranger")
         return "hears nobody" if view.isolated and len(self._running) > 1 else "running"
 
     def see(self, view: View) -> None:
@@ -82,15 +89,16 @@ class Scene(Troupe):
             self.note(text, tone_of(now))
 
     def _note_links(self) -> None:
-        """A link is there when both ends say so, and gone when neither does."""
-        for one, other in pairs_among(self.nodes):
+        """A link is there when both ends say so, and gone when neither does; that of the killed needs no words."""
+        for one, other in combinations(self.nodes, 2):
             pair, ends = frozenset((one, other)), [self._has_link(one, other), self._has_link(other, one)]
             if all(ends) and pair not in self._linked:
                 self._linked[pair] = None
                 self.note(f"{one} and {other} are linked", "good")
             elif not any(ends) and pair in self._linked:
                 del self._linked[pair]
-                self.note(f"the link between {one} and {other} is gone", "doubt")
+                if pair <= self._running.keys():
+                    self.note(f"the link between {one} and {other} is gone", "doubt")
 
     def _has_link(self, observer: str, peer: str) -> bool:
         said = self.picture.says((observer, peer), float("-inf"))

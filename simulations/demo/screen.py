@@ -8,18 +8,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from simulations.demo.acts import ACTS
 from simulations.demo.scene import Figures, Line, Scene
 from simulations.demo.words import detail, headline, tone_of
 from simulations.lab.picture import PeerView
 
 WIDTH, HEIGHT = 80, 24  # the least that it fits into
 WIDTH_MAX = 100  # lines longer than that are hard to read
-_LINES_BUT_JOURNAL = 20
+_LINES_BUT_JOURNAL = 19
 
 # colours that stand out on black as on white; what they say is also said in words
 TONES = {
     "act": "bold",
+    "aside": "default",
     "deed": "default",
     "good": "green",
     "doubt": "dark_orange3",
@@ -37,11 +37,10 @@ def drawn(scene: Scene, width: int, height: int) -> RenderableType:
         *_act(scene, width),
         Text(),
         who_sees_whom(scene, width),
-        Text(" Each row: what that node itself says of the others.", style="dim"),
         _figures(scene),
         Text(),
-        *_journal(scene, max(1, height - _LINES_BUT_JOURNAL - 1), width),
-        Text(" Ctrl-C ends the demo; nothing is left behind.", style="dim"),
+        *_journal(scene, max(1, height - _LINES_BUT_JOURNAL), width),
+        _foot(width),
     )
 
 
@@ -50,12 +49,17 @@ def _head(scene: Scene, width: int) -> Text:
     return Text(left + clock.rjust(width - len(left)), style="reverse")
 
 
+def _foot(width: int) -> Text:
+    left, right = " Each row: what that node itself says of the others.", "Ctrl-C ends it all "
+    return Text(left + right.rjust(width - len(left)), style="dim")
+
+
 def _act(scene: Scene, width: int) -> list[Text]:
     """Always three lines, so that nothing below jumps."""
     if not scene.timeline:
         return [Text(), Text(), Text()]
     act = scene.timeline[-1]
-    title = Text(f" {len(scene.timeline)}/{len(ACTS)}  {act.phase}", style="bold")
+    title = Text(f" {act.phase}", style="bold")
     lines = textwrap.wrap(act.what, width - 6)
     return [title, *(Text(f"      {line}") for line in [*lines, "", ""][:2])]
 
@@ -80,7 +84,7 @@ def _observer(scene: Scene, node: str) -> Text:
 def _cell(scene: Scene, observer: str, peer: str) -> Text:
     said = scene.picture.says((observer, peer), float("-inf"))
     if said is None:
-        return Text("" if observer == peer or scene.status(observer) == "running" else "-", style="dim")
+        return Text("itself" if observer == peer else "-", style="dim")
     return Text.assemble((headline(said), _style(said)), "\n", (detail(said), "dim"))
 
 
@@ -108,7 +112,7 @@ def _figure(scene: Scene, name: str, figures: Figures) -> tuple[str, str]:
 
 def _journal(scene: Scene, lines: int, width: int) -> list[Text]:
     """The last lines, the newest at the bottom; acts have their own place."""
-    news = [line for line in scene.journal if line.tone != "act"][-lines:]
+    news = [line for line in scene.journal if line.tone not in ("act", "aside")][-lines:]
     return [*(_journal_line(line, width) for line in news), *(Text() for _ in range(lines - len(news)))]
 
 

@@ -52,17 +52,15 @@ class Lines:
     def _print_from(self, scene: Scene, shown: int) -> int:
         for line in scene.journal:
             if line.number > shown:
-                self._print(line, scene)
+                self._print(line)
         sys.stdout.flush()
         return scene.journal[-1].number if scene.journal else 0
 
-    def _print(self, line: Line, scene: Scene) -> None:
+    def _print(self, line: Line) -> None:
         if line.tone == "act":
             self._console.print()
-        self._console.print(f"{line.at_s:6.1f} s  {line.text}", style=screen.TONES[line.tone], soft_wrap=True)
-        for act in scene.timeline:
-            if line.tone == "act" and act.phase == line.text:
-                self._console.print(f"{'':10}{act.what}", soft_wrap=True)
+        time = " " * 8 if line.tone == "aside" else f"{line.at_s:6.1f} s"
+        self._console.print(f"{time}  {line.text}", style=screen.TONES[line.tone], soft_wrap=True)
 
 
 class Screen(Lines):

@@ -19,7 +19,7 @@ def change_in_words(observer: str, was: PeerView, now: PeerView) -> str:
         case "alive" if now.path.startswith("via "):
             return f"{observer} hears {now.name} through {now.path.removeprefix('via ')}"
         case "alive" if was.state in ("suspect", "broker-down"):
-            return f"{observer} is content with {now.name} again"
+            return f"{observer} hears {now.name} again"
         case "alive":
             return ""  # the new link is news enough
     return f"{observer} sees that {now.name} is {now.state}"
@@ -40,6 +40,7 @@ def detail(peer: PeerView) -> str:
     """How it is reached, and how fast it answers."""
     if peer.path == "none":
         return "no path"
-    link = "" if peer.linked else ", no link"
-    time = "" if peer.rtt_ms is None or link else f", {peer.rtt_ms:.1f} ms"
-    return f"{peer.path}{link}{time}"
+    if not peer.linked:
+        return f"{peer.path}, no link"
+    time = "" if peer.rtt_ms is None or peer.state == "suspect" else f", {peer.rtt_ms:.1f} ms"
+    return f"{peer.path}{time}"

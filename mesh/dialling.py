@@ -19,7 +19,9 @@ class Config:
     dials_per_s: float = 4.0  # with many dead, the cap grows so that a node's dials stay below this
     yield_s: float = 0.25  # the peer with the smaller id dials first: one link per pair without a race
     stray_pause_max_s: float = 5.0  # a seed that has never answered, and may one day
-    steady_s: float = 3.0  # a link that breaks sooner is no reason to dial at once (two nodes with one identity)
+    steady_s: float = (
+        3.0  # a link that breaks sooner is no reason to dial at once (two nodes with one identity)
+    )
     in_flight_max: int = 32
 
 
@@ -77,12 +79,16 @@ class Dialling:
         if target is not None and not target.in_flight and target.linked_at is None and not target.flapping:
             fresh = self._fresh(node, now)
             target.pause_s = fresh.pause_s
-            target.next_at = min(target.next_at, max(fresh.next_at, target.tried_at + self._config.first_pause_s))
+            target.next_at = min(
+                target.next_at, max(fresh.next_at, target.tried_at + self._config.first_pause_s)
+            )
 
     def due(self, endpoints: Callable[[NodeId], tuple[Endpoint, ...]], now: float) -> list[Attempt]:
         """The dials to make now, the longest waiting first."""
         room = self._config.in_flight_max - self.in_flight
-        ready = sorted((t.next_at, node) for node, t in self._peers.items() if not t.in_flight and t.next_at <= now)
+        ready = sorted(
+            (t.next_at, node) for node, t in self._peers.items() if not t.in_flight and t.next_at <= now
+        )
         attempts = []
         for _, node in ready[: max(room, 0)]:
             target = self._peers[node]
@@ -129,7 +135,9 @@ class Dialling:
 
     @property
     def in_flight(self) -> int:
-        return sum(t.in_flight for t in self._peers.values()) + sum(t.in_flight for t in self._strays.values())
+        return sum(t.in_flight for t in self._peers.values()) + sum(
+            t.in_flight for t in self._strays.values()
+        )
 
     def wake_at(self) -> float:
         if self.in_flight >= self._config.in_flight_max:
@@ -165,4 +173,3 @@ class Dialling:
 
     def _pause_max(self) -> float:
         return max(self._config.pause_max_s, len(self._peers) / self._config.dials_per_s)
-

@@ -20,8 +20,22 @@ NOTICE_EVERY_S = 5.0
 CODES = frozenset(
     {
         *("no-session", "halted", "removed", "not-a-member", "identity-cloned"),
-        *("other-site", "origin-forged", "version-unknown", "greetings-full", "greeting-replayed", "greeting-forged"),
-        *("bad-chain", "bad-certificate", "wrong-root", "not-an-authority", "certificate-early", "certificate-expired"),
+        *(
+            "other-site",
+            "origin-forged",
+            "version-unknown",
+            "greetings-full",
+            "greeting-replayed",
+            "greeting-forged",
+        ),
+        *(
+            "bad-chain",
+            "bad-certificate",
+            "wrong-root",
+            "not-an-authority",
+            "certificate-early",
+            "certificate-expired",
+        ),
     }
 )
 """What a Refuse may say: a peer must not make up counters."""
@@ -186,7 +200,9 @@ class Doorway:
         noticed_at = boots.noticed_at.get(row.boot, float("-inf"))
         if boots.cloned and others and now.mono - noticed_at >= NOTICE_EVERY_S:
             boots.noticed_at[row.boot] = now.mono
-            self._state.send(sender, Refuse("identity-cloned", "another process uses this identity", others[-2:]))
+            self._state.send(
+                sender, Refuse("identity-cloned", "another process uses this identity", others[-2:])
+            )
 
     def _accept(self, card: Card, now: Now) -> None:
         """A greeting is complete: its card is proven and fresh."""
@@ -259,4 +275,3 @@ class Doorway:
 
     def _at_ms(self, now: Now) -> int:
         return self._state.clock.mesh_ms(now.wall_ms)
-

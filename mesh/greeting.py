@@ -58,7 +58,9 @@ class Greeter:
     root: Root
     _pending: dict[NodeId, _Pending] = field(default_factory=dict)
 
-    def welcome(self, sender: NodeId, hello: Hello, card: Card, nonce: bytes, at_ms: int, now: float) -> Welcome:
+    def welcome(
+        self, sender: NodeId, hello: Hello, card: Card, nonce: bytes, at_ms: int, now: float
+    ) -> Welcome:
         """Answer a hello, or GreetingError."""
         pending = self._pending.get(sender)
         if pending is not None and pending.hello == hello:
@@ -85,7 +87,9 @@ class Greeter:
             raise GreetingError("version-unknown", str(welcome.version))
         self.check_card(welcome.card, dialling.peer, at_ms)
         unsigned = msgspec.structs.replace(welcome, signature=b"")
-        if not verify(welcome.card.identity, welcome.signature, _transcript(b"welcome", dialling.hello, unsigned)):
+        if not verify(
+            welcome.card.identity, welcome.signature, _transcript(b"welcome", dialling.hello, unsigned)
+        ):
             raise GreetingError("greeting-forged", "the welcome's signature is wrong")
         signature = self.identity.sign(_transcript(b"confirm", dialling.hello, unsigned))
         return Confirm(welcome.nonce, signature)

@@ -12,7 +12,9 @@ from mesh.ids import NodeId
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    beat_s: float = 0.5  # two a second: a crash is known within a few, an idle link costs some 200 bytes a second
+    beat_s: float = (
+        0.5  # two a second: a crash is known within a few, an idle link costs some 200 bytes a second
+    )
     doubt_after_s: float = 1.0  # two missed beats; lower probes healthy peers, higher delays detection
     suspect_after_s: float = 1.5  # the state that people see; probes have gone unanswered by then
     unreachable_after_s: float = 2.0  # the observer's verdict; at 20 % loss ten probes fail once in a million

@@ -81,7 +81,9 @@ class Membership:
         if standing is not None:
             standing.stopped = True
 
-    def reassess(self, now: float, explain: Callable[[NodeId], str], repath: bool = True) -> list[PeerChanged]:
+    def reassess(
+        self, now: float, explain: Callable[[NodeId], str], repath: bool = True
+    ) -> list[PeerChanged]:
         """Work out every member's state anew; what has changed."""
         if repath:
             self._paths = self._rows.paths(self._hearing.heard())

@@ -9,7 +9,9 @@ class Pacing:
     def __init__(self, first_s: float, max_s: float) -> None:
         self._first_s = first_s
         self._max_s = max_s
-        self._next: dict[NodeId, tuple[float, float]] = {}  # when again, and the pause after that; per linked peer
+        self._next: dict[
+            NodeId, tuple[float, float]
+        ] = {}  # when again, and the pause after that; per linked peer
 
     def may(self, peer: NodeId, now: float) -> bool:
         next_at, pause_s = self._next.get(peer, (float("-inf"), self._first_s))

@@ -16,7 +16,9 @@ from mesh.trust import Identity, Member, Removal, Root, TrustError, verify
 from mesh.wire import Chain, Count, Id, Key32, Signature
 
 MEMBERS_MAX = 2048  # a site is hundreds of nodes; beyond this something is wrong and memory must stay bounded
-OLDER_MAX = 4  # replaced certificates kept per node: as many renewals as an unnoticed removal of a steward may see
+OLDER_MAX = (
+    4  # replaced certificates kept per node: as many renewals as an unnoticed removal of a steward may see
+)
 HASH_BYTES = 8
 TABLE = "roster"
 
@@ -195,7 +197,9 @@ class _Merging:
             self._refused.append("roster-malformed")
             return
         if isinstance(entry, DepartureEntry):
-            self._departed.append(entry)  # only a member can leave: taken when all of this batch's members are
+            self._departed.append(
+                entry
+            )  # only a member can leave: taken when all of this batch's members are
         else:
             self._prove(entry)
 

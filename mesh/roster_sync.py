@@ -10,7 +10,9 @@ from mesh.state import FabricState
 from mesh.wire import Beat, RosterEntries, RosterWanted
 
 EVERY_S = 0.5
-EVERY_MAX_S = 60.0  # two rosters that cannot become equal (one refuses an entry) must not talk about it for ever
+EVERY_MAX_S = (
+    60.0  # two rosters that cannot become equal (one refuses an entry) must not talk about it for ever
+)
 REMOVED = "this node was removed from the site"
 ENTRIES_BYTES_MAX = 200_000  # per answer; the rest is asked for again
 

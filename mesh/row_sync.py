@@ -36,7 +36,9 @@ class RowSync:
         if heard == state.row.heard and state.broker_up == state.row.broker_up and state.row.version:
             self._sign_at = float("inf")
             return
-        lost = not set(unpack(state.row.heard)) <= set(unpack(heard)) or state.broker_up != state.row.broker_up
+        lost = (
+            not set(unpack(state.row.heard)) <= set(unpack(heard)) or state.broker_up != state.row.broker_up
+        )
         self._sign_at = min(self._sign_at, now if lost or not state.row.version else now + GATHER_NEW_S)
 
     def is_row_due(self, now: float) -> bool:

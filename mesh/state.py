@@ -141,7 +141,13 @@ class FabricState:
         """Put out a new version of our own row."""
         birth = self.birth
         unsigned = Row(
-            self.me, birth.incarnation, self.row.version + 1, birth.boot, birth.started_ms, self.broker_up, heard
+            self.me,
+            birth.incarnation,
+            self.row.version + 1,
+            birth.boot,
+            birth.started_ms,
+            self.broker_up,
+            heard,
         )
         self.row = msgspec.structs.replace(unsigned, signature=self.keys.identity.sign(unsigned.content()))
         self.rows.put(self.row)
@@ -176,7 +182,12 @@ class FabricState:
             self.send_over(link, peer, *messages, traffic=traffic)
 
     def send_over(
-        self, link: int, peer: NodeId, *messages: Message, traffic: Traffic = Traffic.CONTROL, door: bool = False
+        self,
+        link: int,
+        peer: NodeId,
+        *messages: Message,
+        traffic: Traffic = Traffic.CONTROL,
+        door: bool = False,
     ) -> None:
         self.add(Send(peer, link, traffic, self.lanes.seal(peer, messages), door))
 

@@ -137,11 +137,18 @@ class Root:
         leaf = _parsed(chain[0])
         _require_issued(leaf, authority)
         if at_ms is not None and not _ms(leaf.not_valid_before_utc) <= at_ms <= _ms(leaf.not_valid_after_utc):
-            raise TrustError("certificate-expired" if at_ms > _ms(leaf.not_valid_after_utc) else "certificate-early")
+            raise TrustError(
+                "certificate-expired" if at_ms > _ms(leaf.not_valid_after_utc) else "certificate-early"
+            )
         node, name = _subject_of(leaf, self.site)
         steward = steward_of(authority)
         return Member(
-            node, name, steward, steward == node, _ms(leaf.not_valid_before_utc), _ms(leaf.not_valid_after_utc)
+            node,
+            name,
+            steward,
+            steward == node,
+            _ms(leaf.not_valid_before_utc),
+            _ms(leaf.not_valid_after_utc),
         )
 
     def verify_authority(self, certificate: bytes) -> x509.Certificate:
@@ -220,7 +227,7 @@ def _parsed(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         is_ed25519 = isinstance(certificate.public_key(), Ed25519PublicKey)
-    except Exception as error:  # the parser raises a wide family on hostile input; all of it is the peer's fault
+    except Exception as error:  # noqa: BLE001 - the parser raises a wide family on hostile input: all the peer's fault
         raise TrustError("bad-certificate", type(error).__name__) from None
     if not is_ed25519:
         raise TrustError("bad-certificate", "not an Ed25519 key")
@@ -229,7 +236,9 @@ def _parsed(der: bytes) -> x509.Certificate:
     return certificate
 
 
-_SIGNATURE_OF_64_BYTES = b"\x03\x41\x00"  # the parser would also take some unused bits: two forms of one certificate
+_SIGNATURE_OF_64_BYTES = (
+    b"\x03\x41\x00"  # the parser would also take some unused bits: two forms of one certificate
+)
 
 
 def _require_issued(child: x509.Certificate, issuer: x509.Certificate) -> None:
@@ -273,7 +282,9 @@ def _site_of(authority: x509.Certificate) -> SiteId:
 
 
 def _names(site: SiteId, node: NodeId, name: str) -> x509.SubjectAlternativeName:
-    return x509.SubjectAlternativeName([x509.UniformResourceIdentifier(_uri(site, node, name)), x509.DNSName(name)])
+    return x509.SubjectAlternativeName(
+        [x509.UniformResourceIdentifier(_uri(site, node, name)), x509.DNSName(name)]
+    )
 
 
 def _uri(site: SiteId, node: NodeId, name: str) -> str:

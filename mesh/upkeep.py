@@ -45,7 +45,11 @@ class Upkeep:
     def wanted_steward(self, now: Now) -> list[NodeId]:
         """Stewards that an overlay must link with because we need one."""
         member = self._state.own
-        return self._stewards() if self._renewal.is_due(member.not_before_ms, member.not_after_ms, now.wall_ms) else []
+        return (
+            self._stewards()
+            if self._renewal.is_due(member.not_before_ms, member.not_after_ms, now.wall_ms)
+            else []
+        )
 
     # -- the steward's side
 
@@ -100,7 +104,9 @@ class Upkeep:
         if state.keys.authority is not None:
             state.add(InstallCertificate(self._issue(state.me, member.name, state.keys.tls_public, now)))
             return
-        steward = self._renewal.ask([each for each in self._stewards() if state.links.is_linked(each)], now.mono)
+        steward = self._renewal.ask(
+            [each for each in self._stewards() if state.links.is_linked(each)], now.mono
+        )
         if steward is not None:
             state.send(steward, Renew(state.keys.tls_public))
         self._check_at = now.mono + 1.0  # soon again: an answer may not come
@@ -126,7 +132,9 @@ class Upkeep:
         """Until our renewal is due or a linked peer's certificate ends, whichever comes first."""
         state = self._state
         members = [state.roster.member(peer) for peer in state.links.peers()]
-        ends_ms = [each.not_after_ms - state.clock.mesh_ms(now.wall_ms) for each in members if each is not None]
+        ends_ms = [
+            each.not_after_ms - state.clock.mesh_ms(now.wall_ms) for each in members if each is not None
+        ]
         due_ms = self._renewal.due_ms(state.own.not_before_ms, state.own.not_after_ms) - now.wall_ms
         coming = [ms for ms in (due_ms, *ends_ms) if ms >= 0]
         return min(coming, default=int(CHECK_S * 1000)) / 1000 + DATE_SLACK_S

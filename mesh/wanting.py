@@ -45,14 +45,18 @@ class Wanting:
     def _wanted(self, stewards: list[NodeId], now: Now) -> list[NodeId]:
         state = self._state
         standings = state.membership.standings().items()
-        left = {node for node, each in standings if each.state.value == "left" and not self._is_announced(node)}
+        left = {
+            node for node, each in standings if each.state.value == "left" and not self._is_announced(node)
+        }
         members = [node for node in state.roster.members() if node != state.me and node not in left]
         strangers = [node for node in state.book.nodes() if self._is_stranger(node)]
         here = state.membership.here()
         missing = [node for node in members if not state.membership.is_here(node)]
         presumed = members if now.mono - (self._started or 0.0) < PRESUMED_S else here
         if len(presumed) + 1 <= state.config.full_mesh_max and not state.is_overlay():
-            return [*members, *strangers] if len(members) < state.config.full_mesh_max * 2 else [*here, *missing]
+            return (
+                [*members, *strangers] if len(members) < state.config.full_mesh_max * 2 else [*here, *missing]
+            )
         near = self._neighbours(tuple(presumed))
         return [*sorted({*near, *stewards}), *self._exploring(missing, now), *strangers[:EXPLORE_MAX]]
 

@@ -113,7 +113,9 @@ class Refuse(msgspec.Struct, frozen=True, array_like=True, tag=4):
 
     code: Annotated[str, Meta(max_length=40)]
     detail: Text = ""
-    evidence: Annotated[tuple[Row, ...], Meta(max_length=4)] = ()  # identity-cloned: a row the other one signed
+    evidence: Annotated[
+        tuple[Row, ...], Meta(max_length=4)
+    ] = ()  # identity-cloned: a row the other one signed
     removals: Annotated[tuple[Blob, ...], Meta(max_length=4)] = ()  # removed: the steward's record
 
 

@@ -44,7 +44,9 @@ from node.home import Home
 from node.newsroom import Newsroom
 from node.store import Store
 
-INBOX_FRAMES_MAX = 20_000  # some seconds of the busiest link; beyond it frames are dropped, counted and repaired
+INBOX_FRAMES_MAX = (
+    20_000  # some seconds of the busiest link; beyond it frames are dropped, counted and repaired
+)
 COUNTERS_MAX = 4096  # names times peers
 BATCH_MAX = 64  # events handled before other tasks get a turn
 CLOSE_GRACE_S = 0.2  # for goodbyes to leave the queues

@@ -131,7 +131,9 @@ class NodeCore:
             CertificateInstalled: self._certificate_installed,
             PersistFailed: self._persist_failed,
         }
-        self._readers: dict[type[Message], Callable[[NodeId, int, Message, Now], None]] = self._message_readers()
+        self._readers: dict[type[Message], Callable[[NodeId, int, Message, Now], None]] = (
+            self._message_readers()
+        )
 
     # -- the door
 
@@ -443,7 +445,9 @@ class NodeCore:
             Rows: self._read_rows,
             RowsWanted: lambda sender, _, message, __: self._row_sync.wanted(sender, message),
             RosterWanted: lambda sender, _, message, __: self._roster_sync.wanted(sender, message),
-            RosterEntries: lambda sender, _, message, now: self._roster_sync.merge(message.entries, sender, now),
+            RosterEntries: lambda sender, _, message, now: self._roster_sync.merge(
+                message.entries, sender, now
+            ),
             Addresses: self._read_addresses,
             Renew: lambda sender, _, message, now: self._upkeep.asked(sender, message, now),
             Renewed: lambda sender, _, message, now: self._upkeep.renewed(sender, message, now),

@@ -67,7 +67,9 @@ def _own_state(seen: Examined) -> list[Finding]:
             )
         )
     if seen.node.isolated:
-        cure = "check this machine's cable and switch port; `ip link` shows whether the interface has a carrier"
+        cure = (
+            "check this machine's cable and switch port; `ip link` shows whether the interface has a carrier"
+        )
         found.append(Finding("isolated", "error", "this node hears nobody", cure))
     return found
 
@@ -83,7 +85,9 @@ def _clocks(seen: Examined) -> list[Finding]:
             level = "error" if abs(offset) > FAR_OFF_MS else "warning"
             which = "ahead of" if offset > 0 else "behind"
             what = f"the clock of {peer.name} is {abs(offset) / 1000:.1f} s {which} ours"
-            found.append(Finding("clock-skew", level, what, f"let {peer.name} and this machine use one time source"))
+            found.append(
+                Finding("clock-skew", level, what, f"let {peer.name} and this machine use one time source")
+            )
     return found
 
 
@@ -103,9 +107,13 @@ def _expiry(name: str, not_after_ms: int | None, wall_ms: int) -> Finding | None
     days = (not_after_ms - wall_ms) / DAY_MS
     if days < 0:
         cure = f"make a token on a steward (fieldmesh token create) and let {name} join again"
-        return Finding("certificate-expired", "error", f"the certificate of {name} expired {-days:.1f} days ago", cure)
+        return Finding(
+            "certificate-expired", "error", f"the certificate of {name} expired {-days:.1f} days ago", cure
+        )
     cure = "it renews by itself while a steward can be reached: start one, or connect it"
-    return Finding("certificate-expiring", "warning", f"the certificate of {name} ends in {days:.1f} days", cure)
+    return Finding(
+        "certificate-expiring", "warning", f"the certificate of {name} ends in {days:.1f} days", cure
+    )
 
 
 def _duplicates(seen: Examined) -> list[Finding]:
@@ -135,10 +143,14 @@ def _dials(seen: Examined) -> list[Finding]:
             found.append(Finding("wrong-root", "error", f"{name} shows a certificate of another root", cure))
         elif error == "timeout" and node in seen.seen_by_mdns:
             cure = f"mDNS passes and TCP does not: open {name}'s broker port (default 8883) in the firewalls between"
-            found.append(Finding("port-blocked", "error", f"{name} is announced but its port does not answer", cure))
+            found.append(
+                Finding("port-blocked", "error", f"{name} is announced but its port does not answer", cure)
+            )
         elif error == "refused" and node in seen.seen_by_mdns:
             cure = f"is fieldmesh running on {name}? Look at its log for a broker that does not start"
-            found.append(Finding("port-refused", "warning", f"{name} is announced but refuses connections", cure))
+            found.append(
+                Finding("port-refused", "warning", f"{name} is announced but refuses connections", cure)
+            )
     return found
 
 
@@ -160,7 +172,9 @@ def _paths(seen: Examined) -> list[Finding]:
             is_pair_of_others = path.node in names and path.node != seen.node.node and pair not in told
             if is_pair_of_others and path.state == "alive" and not path.heard:
                 told.add(pair)
-                what = f"no direct path between {names.get(reporter, reporter)} and {names[NodeId(path.node)]}"
+                what = (
+                    f"no direct path between {names.get(reporter, reporter)} and {names[NodeId(path.node)]}"
+                )
                 found.append(Finding("path-broken", "warning", what, _PATH_CURE))
     return found
 

@@ -146,10 +146,22 @@ def _broker_settings(home: Home, config: Config, keys: Keys, run: Path) -> Broke
 
 def _shared_settings(config: Config) -> SharedSettings:
     fabric = config.fabric
-    password = Path(fabric.password_file).read_text().strip() if fabric.password_file else None
+    password = _password_in(Path(fabric.password_file)) if fabric.password_file else None
     return SharedSettings(
         urls=fabric.brokers,
         username=fabric.username or None,
         password=password,
         ca_file=Path(fabric.ca_file) if fabric.ca_file else None,
     )
+
+
+def _password_in(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise FieldmeshError(
+            f"the password in {file} cannot be read: {why}",
+            "mend [fabric] password_file, or let this user read the file",
+            Exit.CONFIGURATION,
+        ) from None

@@ -140,9 +140,13 @@ class Verbs:
             )
         node = state.roster.find(member)
         if node is None:
-            raise FieldmeshError(f"there is no member called {member}", "fieldmesh member list shows all", Exit.USAGE)
+            raise FieldmeshError(
+                f"there is no member called {member}", "fieldmesh member list shows all", Exit.USAGE
+            )
         if node == state.me:
-            raise FieldmeshError("a steward cannot remove itself", "run the command on another steward", Exit.USAGE)
+            raise FieldmeshError(
+                "a steward cannot remove itself", "run the command on another steward", Exit.USAGE
+            )
         name = state.roster.name(node)
         self._app.deliver(RemovalRequested(node, reason))
         await self._until(lambda: state.roster.is_removed(node))
@@ -238,7 +242,7 @@ async def _poll(is_done: Callable[[], bool], wait_s: float) -> bool:
     while not is_done():
         if time.monotonic() >= deadline:
             return False
-        await asyncio.sleep(POLL_EVERY_S)  # noqa: ASYNC110 - the core tells nobody of every change it makes
+        await asyncio.sleep(POLL_EVERY_S)  # the core tells nobody of every change it makes
     return True
 
 

@@ -21,7 +21,7 @@ CORES = (
         "cloud_bridge",
         "cloud_bridge.*",
     ),
-    *("node.core", "node.views", "node.doctor", "node.tokens", "node.guesses"),
+    *("node.core", "node.views", "node.doctor", "node.tokens", "node.guesses", "node.joining"),
     *("node.errors", "node.exits", "node.join_errors"),
 )
 ADAPTERS = (

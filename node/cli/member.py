@@ -35,7 +35,11 @@ def remove(name: str, reason: str, yes: bool, home: Path, as_json: bool) -> None
     if not (yes or as_json):
         click.confirm(f"Remove {name} from the site for ever?", abort=True)
     result = call(home, "member_remove", member=name, reason=reason)
-    emit(result, as_json, f"removed {result['name']} ({result['id']}); told {result['told']} linked peers at once")
+    emit(
+        result,
+        as_json,
+        f"removed {result['name']} ({result['id']}); told {result['told']} linked peers at once",
+    )
 
 
 def _show(result: dict[str, Any]) -> None:
@@ -45,4 +49,6 @@ def _show(result: dict[str, Any]) -> None:
         expires = date(each["certificate_expires_ms"])
         click.echo(f"{each['name']:<24} {role:<8} certificate until {expires}  {each['id']}{here}")
     for each in result["removed"]:
-        click.secho(f"{each['name']:<24} removed {date(each['at_ms'])}: {each['reason']}  {each['id']}", dim=True)
+        click.secho(
+            f"{each['name']:<24} removed {date(each['at_ms'])}: {each['reason']}  {each['id']}", dim=True
+        )

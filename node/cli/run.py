@@ -12,7 +12,7 @@ from node.cli.output import home_option, json_option
 @json_option
 def run(home: Path, as_json: bool) -> None:
     """Run the node that lives in the home folder until it is stopped (Ctrl-C, SIGTERM, `fieldmesh leave`)."""
-    import node.log  # before anything else imports structlog: it keeps rich out of the process
+    import node.log  # noqa: F401 - first of all: it keeps structlog from loading rich into the node
     from node.home import Home
     from node.services import run_node
 

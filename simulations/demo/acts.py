@@ -95,7 +95,7 @@ async def _kill_broker(scene: Scene, plant: Plant) -> bool:
         return False
     mended = await await_broker_of(scene, victim)
     found = await scene.measured(mended.noticed, deed.at, WITHIN_S, f"{victim} got no new broker")
-    return _measured(scene, found, "its node runs a new one and everybody is linked")
+    return _measured(scene, found, f"{victim} has a new broker, every pair is linked")
 
 
 def _start(scene: Scene, plant: Plant, node: str) -> None:

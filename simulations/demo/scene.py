@@ -65,13 +65,13 @@ class Scene(Troupe):
 
     def admitted(self, node: str) -> None:
         """It has become a member, and does not run yet."""
-        self._statuses[node] = "a member"
+        self._statuses[node] = "joined"
 
     def status(self, node: str) -> str:
         """What is known of the node's process, in a word or two."""
         view = self.picture.views.get(node)
         if view is None:
-            return self._statuses.get(node, "a stranger")
+            return self._statuses.get(node, "not a member")
         return "hears nobody" if view.isolated and len(self._running) > 1 else "running"
 
     def see(self, view: View) -> None:

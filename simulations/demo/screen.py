@@ -50,7 +50,7 @@ def _head(scene: Scene, width: int) -> Text:
 
 
 def _foot(width: int) -> Text:
-    left, right = " Each row: what that node itself says of the others.", "Ctrl-C ends it all "
+    left, right = " Each row: what that node itself says of the others.", "Ctrl-C ends everything "
     return Text(left + right.rjust(width - len(left)), style="dim")
 
 

@@ -11,11 +11,11 @@ def change_in_words(observer: str, was: PeerView, now: PeerView) -> str:
         return ""
     match now.state:
         case "suspect":
-            return f"{observer} suspects {now.name}: {now.why}"
+            return f"{observer} suspects {now.name}: {_first(now.why)}"
         case "broker-down":
             return f"{observer} knows that {now.name}'s broker is down"
         case "unreachable":
-            return f"{observer} calls {now.name} unreachable: {now.why}"
+            return f"{observer} calls {now.name} unreachable: {_first(now.why)}"
         case "alive" if now.path.startswith("via "):
             return f"{observer} hears {now.name} through {now.path.removeprefix('via ')}"
         case "alive" if was.state in ("suspect", "broker-down"):
@@ -44,3 +44,8 @@ def detail(peer: PeerView) -> str:
         return f"{peer.path}, no link"
     time = "" if peer.rtt_ms is None or peer.state == "suspect" else f", {peer.rtt_ms:.1f} ms"
     return f"{peer.path}{time}"
+
+
+def _first(why: str) -> str:
+    """The reason without its particulars: a line must fit the screen."""
+    return why.partition(";")[0]

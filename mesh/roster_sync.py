@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
+from mesh.batches import batches
 from mesh.events import MembershipEnded
 from mesh.ids import NodeId
 from mesh.now import Now
 from mesh.pacing import Pacing
 from mesh.state import FabricState
-from mesh.wire import Beat, RosterEntries, RosterWanted
+from mesh.wire import PEERS_MAX, Beat, RosterEntries, RosterWanted
 
 EVERY_S = 0.5
 EVERY_MAX_S = (
@@ -35,8 +36,8 @@ class RosterSync:
         state.persist(merged.writes)
         state.rows.forget_names()
         state.paths_changed = True
-        if merged.fresh:
-            state.send_others(source, RosterEntries(merged.fresh))
+        for batch in batches(merged.fresh, len, ENTRIES_BYTES_MAX, PEERS_MAX):
+            state.send_others(source, RosterEntries(batch))
         for node in merged.changed:
             if not state.roster.is_member(node):
                 self._cut_off(node, now)
@@ -50,15 +51,10 @@ class RosterSync:
             self._state.send(sender, RosterWanted(self._state.roster.have()))
 
     def wanted(self, sender: NodeId, wanted: RosterWanted) -> None:
-        lacking: list[bytes] = []
-        size = 0
-        for entry in self._state.roster.lacking(wanted.have):
-            size += len(entry)
-            if size > ENTRIES_BYTES_MAX:
-                break
-            lacking.append(entry)
+        lacking = self._state.roster.lacking(wanted.have)
         if lacking:
-            self._state.send(sender, RosterEntries(tuple(lacking)))
+            batch = next(batches(lacking, len, ENTRIES_BYTES_MAX, PEERS_MAX))  # the rest will be asked for again
+            self._state.send(sender, RosterEntries(batch))
 
     def _cut_off(self, node: NodeId, now: Now) -> None:
         state = self._state

@@ -1,5 +1,8 @@
-"""Spreading rows: our own in every beat, others' to whoever cannot hear their author, differences repaired."""
+"""Spreading rows: our own with the beats while it is new, others' to whoever cannot hear their author, differences repaired."""
 
+from collections.abc import Iterable, Iterator
+
+from mesh.batches import batches
 from mesh.doorway import Doorway
 from mesh.ids import NodeId, short_of
 from mesh.now import Now
@@ -12,8 +15,11 @@ from mesh.wire import Beat, Row, Rows, RowsWanted
 WANTED_EVERY_S = 0.5
 WANTED_EVERY_MAX_S = 10.0
 GATHER_NEW_S = 0.1  # hearing one more peer can wait for the next; hearing one less cannot
+TELL_S = 2.0  # for so long a new row goes with every beat; after that the digest finds who has missed it
 PASS_ON_S = 0.03  # rows that change together travel together
 ROWS_PER_MESSAGE = 400
+ROWS_BYTES_MAX = 200_000  # under the frame limit; a row that hears thousands is 16 kB
+ROW_BYTES = 200  # without whom it hears
 
 
 class RowSync:
@@ -26,6 +32,7 @@ class RowSync:
         self._passing: dict[NodeId, NodeId] = {}  # author -> from whom we have it
         self._pass_at = float("inf")
         self._sign_at = float("inf")
+        self._tell_until = float("-inf")
 
     # -- our own row
 
@@ -44,21 +51,27 @@ class RowSync:
     def is_row_due(self, now: float) -> bool:
         return now >= self._sign_at
 
-    def sign(self) -> None:
+    def sign(self, now: float) -> None:
         """Put the new row out; the caller beats."""
         self._sign_at = float("inf")
+        self._tell_until = now + TELL_S
         self._state.sign_row(pack(self._state.hearing.heard()))
+
+    def is_news(self, now: float) -> bool:
+        """Whether our row is so new that beats carry it: one of them will get through."""
+        return now <= self._tell_until
 
     # -- others' rows
 
     def beat(self, sender: NodeId, beat: Beat, now: Now) -> None:
         """A linked peer's beat: its own row, and a digest of all it holds."""
         state = self._state
-        if beat.row.node != sender:
-            state.count("row-forged", sender)
-            return
-        self.take(beat.row, sender, now)
-        self._doorway.saw_row(sender, beat.row, now)
+        if beat.row is not None:
+            if beat.row.node != sender:
+                state.count("row-forged", sender)
+                return
+            self.take(beat.row, sender, now)
+            self._doorway.saw_row(sender, beat.row, now)
         if beat.roster_digest != state.roster.digest:
             return  # rows are compared among equal rosters only
         if beat.rows_digest == state.rows.digest:
@@ -69,7 +82,7 @@ class RowSync:
     def wanted(self, sender: NodeId, wanted: RowsWanted) -> None:
         newer = self._state.rows.newer_than(wanted.versions)
         if newer:
-            self._state.send(sender, Rows(newer[:ROWS_PER_MESSAGE]))
+            self._state.send(sender, Rows(next(_batches(newer))))  # the rest will be asked for again
 
     def take(self, row: Row, source: NodeId, now: Now) -> None:
         """Verify and hold a row that is news; pass it on to those who cannot hear its author."""
@@ -103,8 +116,12 @@ class RowSync:
                 for row, source in held
                 if row is not None and peer not in (source, row.node) and short not in unpack(row.heard)
             )
-            for at in range(0, len(rows), ROWS_PER_MESSAGE):
-                state.send_over(link, peer, Rows(rows[at : at + ROWS_PER_MESSAGE]))
+            for batch in _batches(rows):
+                state.send_over(link, peer, Rows(batch))
 
     def wake_at(self) -> float:
         return min(self._pass_at, self._sign_at)
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[tuple[Row, ...]]:
+    return batches(rows, lambda row: ROW_BYTES + len(row.heard), ROWS_BYTES_MAX, ROWS_PER_MESSAGE)

@@ -95,7 +95,7 @@ class FabricState:
         self.chain = keys.chain
         self.own = keys.root.verify_chain(keys.chain)
         self.endpoints: tuple[Endpoint, ...] = ()
-        self.broker_up = False
+        self.broker_up = config.is_leaf  # a leaf has none that could be down
         self.halted = ""  # why this node takes no further part, or empty
         self.roster = Roster(keys.root, saved.get(ROSTER_TABLE))
         self.book = PeerBook(saved.get(ENDPOINT_TABLE))

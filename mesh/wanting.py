@@ -24,6 +24,8 @@ class Wanting:
         self._unwanted: dict[NodeId, float] = {}
         self._explored: list[NodeId] = []
         self._explore_at = float("-inf")
+        self._strange: list[NodeId] = []
+        self._strange_at = float("-inf")
         self._others: tuple[NodeId, ...] = ()
         self._near: set[NodeId] = set()
 
@@ -49,7 +51,7 @@ class Wanting:
             node for node, each in standings if each.state.value == "left" and not self._is_announced(node)
         }
         members = [node for node in state.roster.members() if node != state.me and node not in left]
-        strangers = [node for node in state.book.nodes() if self._is_stranger(node)]
+        strangers = self._strangers(now)
         here = state.membership.here()
         missing = [node for node in members if not state.membership.is_here(node)]
         presumed = members if now.mono - (self._started or 0.0) < PRESUMED_S else here
@@ -58,7 +60,7 @@ class Wanting:
                 [*members, *strangers] if len(members) < state.config.full_mesh_max * 2 else [*here, *missing]
             )
         near = self._neighbours(tuple(presumed))
-        return [*sorted({*near, *stewards}), *self._exploring(missing, now), *strangers[:EXPLORE_MAX]]
+        return [*sorted({*near, *stewards}), *self._exploring(missing, now), *strangers]
 
     def _neighbours(self, others: tuple[NodeId, ...]) -> set[NodeId]:
         if others != self._others:
@@ -66,6 +68,15 @@ class Wanting:
             self._others = others
             self._near = neighbours(me, [*others, me], config.full_mesh_max, config.overlay_degree)
         return self._near
+
+    def _strangers(self, now: Now) -> list[NodeId]:
+        """A few of those that are announced, in turn: anybody can announce thousands that are not there."""
+        if now.mono >= self._strange_at:
+            self._strange_at = now.mono + EXPLORE_TURN_S
+            pool = [node for node in self._state.book.nodes() if self._is_stranger(node)]
+            self._state.random.shuffle(pool)
+            self._strange = pool[:EXPLORE_MAX]
+        return [node for node in self._strange if self._is_stranger(node)]
 
     def _is_stranger(self, node: NodeId) -> bool:
         """Somebody of our site, by mDNS or a seed, whom the roster does not know: it will show its certificate."""

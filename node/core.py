@@ -109,6 +109,7 @@ class NodeCore:
         self._beat_at = float("inf")
         self._isolated_at = float("inf")
         self._grace_over = False
+        self._is_ending = False
         self._double_at = float("-inf")
         self.isolated = False
         self._handlers: dict[type[Event], Callable[..., None]] = {
@@ -216,9 +217,10 @@ class NodeCore:
         if not state.halted:
             state.send_all(self._beat_message(now))
 
-    def _beat_message(self, now: Now) -> Beat:
+    def _beat_message(self, now: Now, with_row: bool = False) -> Beat:
         state = self._state
-        return Beat(state.row, state.roster.digest, state.rows.digest, now.wall_ms, state.is_overlay())
+        row = state.row if with_row or self._row_sync.is_news(now.mono) else None
+        return Beat(row, state.roster.digest, state.rows.digest, now.wall_ms, state.is_overlay())
 
     def _fell_silent(self, peer: NodeId, now: Now) -> None:
         self._state.drop_peer(peer, "silent", now.mono)
@@ -230,12 +232,12 @@ class NodeCore:
         wishes_stand = is_frame and not state.paths_changed and state.links.changes == self._links_seen
         if state.halted:
             self._withdraw(now)
-        if state.paths_changed:
+        if state.paths_changed and not self._is_ending:  # whom an ending node loses is no news
             state.paths_changed = False
             self._row_sync.refresh(now.mono)
             self._reassess(now)
         if self._row_sync.is_row_due(now.mono):
-            self._row_sync.sign()
+            self._row_sync.sign(now.mono)
             if not state.halted:
                 state.send_all(self._beat_message(now))
         self._row_sync.pass_on(now.mono)
@@ -353,7 +355,7 @@ class NodeCore:
         if spare is not None:
             state.end_dialled(spare, "the other side's dial is kept", now.mono)
             state.hangup(spare)
-        state.send(peer, self._beat_message(now))
+        state.send(peer, self._beat_message(now, with_row=True))
         self._probes.send(peer, now)
 
     def _forget_link_state(self, peer: NodeId) -> None:
@@ -526,7 +528,7 @@ class NodeCore:
             state.count("removal-not-allowed")
             return
         name = state.roster.name(request.node)
-        removal = authority.remove(request.node, name, request.reason, now.wall_ms)
+        removal = authority.remove(request.node, name, request.reason, state.clock.mesh_ms(now.wall_ms))
         self._roster_sync.merge((encode_entry(RemovalEntry(removal)),), None, now)
 
     def _leave_requested(self, _: LeaveRequested, now: Now) -> None:
@@ -535,11 +537,13 @@ class NodeCore:
         self._roster_sync.merge((encode_entry(entry),), None, now)
         state.send_all(Bye("leaving"))
         state.halted = "this node has left the site"
+        self._is_ending = True
         state.add(MembershipEnded(state.halted))
 
     def _stop_requested(self, _: StopRequested, now: Now) -> None:
         self._state.send_all(Bye("stopping"))
         self._state.halted = "this node is stopping"
+        self._is_ending = True
 
     def _renewal_requested(self, _: RenewalRequested, now: Now) -> None:
         self._upkeep.renew_now(now)

@@ -105,7 +105,8 @@ class JoinServer:
         except OSError as error:
             raise FieldmeshError(
                 f"cannot listen for joiners on port {port}: {os.strerror(error.errno or 0)}",
-                f"stop what uses that port (`ss -ltnp 'sport = :{port}'` names it),\nor choose another [fabric] join_port",
+                f"stop what uses that port (`ss -ltnp 'sport = :{port}'` names it), "
+                "or choose another [fabric] join_port",
                 Exit.CONFIGURATION,
             ) from None
         return int(self._listener.getsockname()[1])

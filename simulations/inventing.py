@@ -32,7 +32,8 @@ class NobodyInvents(Watcher):
         self._looked_at = (process, frame)
         for message in frame.messages:
             if isinstance(message, Beat):
-                self._see_row(process, message.row)
+                if message.row is not None:
+                    self._see_row(process, message.row)
             elif isinstance(message, Rows):
                 for row in message.rows:
                     self._see_row(process, row)

@@ -21,7 +21,7 @@ _MEANING = {
 
 
 def summary(report: Report) -> Text:
-    """The figures, the verdict, and three commands."""
+    """The figures and the verdict."""
     text = Text("\nMeasured on this machine, with real processes, brokers and TLS:\n\n")
     for name, meaning in _MEANING.items():
         figure: float | None = getattr(report, name)
@@ -31,7 +31,12 @@ def summary(report: Report) -> Text:
         text.append(f"\n  {violation.invariant}: {violation.detail}", TONES["bad"])
     if not report.violations:
         text.append("\n  At no time was a node that lives called unreachable.\n")
-    return text.append("\nTry next:\n\n").append(_table(_next_steps()))
+    return text
+
+
+def next_steps() -> Text:
+    """Three commands to go on with."""
+    return Text("Try next:\n\n").append(_table(_next_steps()))
 
 
 def invitation(scene: Scene, plant: Plant) -> Text:
@@ -43,7 +48,7 @@ def invitation(scene: Scene, plant: Plant) -> Text:
         (f"kill -9 {scene.processes[LAST].pid}", f"{LAST} dies; watch {FOUNDER} notice"),
         (f"{fieldmesh} run --home {homes[LAST]}", "and come back"),
     )
-    text = Text("\nThe three nodes keep running. In another terminal:\n\n")
+    text = Text("The three nodes keep running. In another terminal:\n\n")
     return text.append(_table(steps)).append("\nCtrl-C here ends them; nothing is left behind.\n")
 
 

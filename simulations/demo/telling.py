@@ -45,6 +45,9 @@ class Lines:
     def report(self, report: Report) -> None:
         self._console.print(closing.summary(report), soft_wrap=True)
 
+    def part(self) -> None:
+        self._console.print(closing.next_steps(), soft_wrap=True)
+
     def invite(self, scene: Scene, plant: Plant) -> None:
         self._console.print(closing.invitation(scene, plant), soft_wrap=True)
         sys.stdout.flush()
@@ -82,6 +85,9 @@ class Silent:
     def report(self, report: Report) -> None:
         print_json(report.as_json())
         sys.stdout.flush()
+
+    def part(self) -> None:
+        pass
 
     def invite(self, scene: Scene, plant: Plant) -> None:
         click.echo(closing.invitation(scene, plant).plain, err=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.machines import Machine, all_alive, brokers_under, free_ports, until
+from tests.e2e.machines import Machine, all_linked, brokers_under, free_ports, until
 
 NAMES = ("press-1", "press-2", "press-3")  # a steward with the root key, a second steward, a member
 Plant = list[Machine]
@@ -23,7 +23,7 @@ def make_machine(tmp_path: Path) -> Iterator[Callable[..., Machine]]:
         return made[-1]
 
     yield make
-    _end(made, tmp_path)
+    _end(made)
 
 
 @pytest.fixture(scope="session")
@@ -53,15 +53,15 @@ def plant(founded: Path, ports: list[int], tmp_path: Path) -> Iterator[Plant]:
         shutil.copytree(founded / name, tmp_path / name, ignore=shutil.ignore_patterns("run"))
     machines = _machines(tmp_path, ports)
     yield machines
-    _end(machines, tmp_path)
+    _end(machines)
 
 
 @pytest.fixture
 def running(plant: Plant) -> Plant:
-    """The site of three, each node alive to the others."""
+    """The site of three, each linked with both others."""
     for machine in plant:
         machine.start()
-    all_alive(plant)
+    all_linked(plant)
     return plant
 
 
@@ -69,11 +69,12 @@ def _machines(folder: Path, ports: list[int]) -> Plant:
     return [Machine(folder, name, ports[2 * n], ports[2 * n + 1]) for n, name in enumerate(NAMES)]
 
 
-def _end(machines: Plant, folder: Path) -> None:
+def _end(machines: Plant) -> None:
     """All of them at once; then no broker may be left."""
     for machine in machines:
         if machine.is_running:
             machine.terminate()
     for machine in machines:
         machine.end()
-    until(lambda: not brokers_under(folder), f"brokers left: {brokers_under(folder)}")
+    for machine in machines:
+        until(lambda: not brokers_under(machine.home), f"{machine.name} leaves no broker")  # noqa: B023 - called here

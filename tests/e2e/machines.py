@@ -75,7 +75,9 @@ class Machine:
             check=False,
         )
         said = Said(done.returncode, done.stdout, done.stderr)
-        assert said.code == code, f"fieldmesh {' '.join(words)} -> {said.code}\n{said.out}{said.err}\n{self.log}"
+        assert said.code == code, (
+            f"fieldmesh {' '.join(words)} -> {said.code}\n{said.out}{said.err}\n{self.log}"
+        )
         assert "Traceback" not in said.err, said.err
         return said
 
@@ -135,7 +137,8 @@ class Machine:
 
     @property
     def broker_pid(self) -> int:
-        return int(self.ask("status")["broker"]["pid"])
+        """0 while there is none."""
+        return int(self.ask("status")["broker"]["pid"] or 0)
 
     def exit_code(self, within_s: float = STOP_S_MAX) -> int:
         """How the node ended; it must end by itself."""
@@ -169,7 +172,9 @@ class Machine:
                 self._process.wait(STOP_S_MAX)
             except subprocess.TimeoutExpired:
                 self.kill()
-                raise AssertionError(f"{self.name} did not stop within {STOP_S_MAX:g} s\n{self.log}") from None
+                raise AssertionError(
+                    f"{self.name} did not stop within {STOP_S_MAX:g} s\n{self.log}"
+                ) from None
 
     # -- what it says
 
@@ -226,10 +231,11 @@ def until(
     """Looks again and again until it holds; AssertionError, with an explanation, when time is up."""
     deadline = time.monotonic() + within_s
     while True:
+        found: T | None
         try:
             found = holds()
         except FieldmeshError:  # the node is not up yet, or has just gone
-            found = None  # type: ignore[assignment]  # any false value will do
+            found = None
         if found:
             return found
         if time.monotonic() >= deadline:
@@ -242,6 +248,21 @@ def all_alive(machines: Sequence[Machine], within_s: float = DEADLINE_S) -> None
     for machine in machines:
         wanted = {other.name: "alive" for other in machines if other is not machine}
         machine.until(lambda: wanted.items() <= machine.states().items(), f"peers {wanted}", within_s)  # noqa: B023 - called before the loop goes on
+
+
+def all_linked(machines: Sequence[Machine], within_s: float = DEADLINE_S) -> None:
+    """Until each has a link of its own with all the others."""
+    for machine in machines:
+        others = [other.name for other in machines if other is not machine]
+        machine.until(lambda: _hears(machine.peers(), others), f"links with {others}", within_s)  # noqa: B023 - called before the loop goes on
+
+
+def _hears(peers: Mapping[str, Any], others: Sequence[str]) -> bool:
+    return all(
+        other in peers
+        and (peers[other]["state"], peers[other]["path"], peers[other]["linked"]) == ("alive", "direct", True)
+        for other in others
+    )
 
 
 def free_ports(count: int) -> list[int]:

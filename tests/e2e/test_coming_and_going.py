@@ -1,6 +1,7 @@
 """Nodes that crash, stop, leave and come back; brokers that die; leaves."""
 
-import time
+import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -42,11 +43,9 @@ def test_the_broker_of_a_crashed_node_dies_with_it(running: Plant) -> None:
 def test_a_stopped_node_is_known_to_have_been_stopped_at_once(running: Plant) -> None:
     first, second, third = running
     third.terminate()
-    begun = time.monotonic()
-    both_see([first, second], "press-3", "unreachable", "it was stopped", 1.5)  # sooner than silence could tell
-    assert time.monotonic() - begun < 1.5
+    # sooner than silence could tell
+    both_see([first, second], "press-3", "unreachable", "it was stopped", within_s=1.5)
     assert third.exit_code() == 0
-    assert "isolated" not in third.log.partition("SIGTERM")[2]
 
 
 def test_a_node_that_stops_does_not_complain_of_being_alone(running: Plant) -> None:
@@ -70,8 +69,6 @@ def test_a_node_that_leaves_has_left_until_it_runs_again(running: Plant) -> None
 def test_a_broker_that_is_killed_is_restarted_and_everybody_links_again(running: Plant) -> None:
     first, second, third = running
     broker = first.broker_pid
-    subject = first.status()["broker"]["restarts"]
-    assert subject == 0
     kill(broker)
     first.until(lambda: first.broker_pid not in (0, broker), "a new broker", SOON_S)
     first.until(lambda: first.status()["broker_up"], "the new broker serves", SOON_S)
@@ -104,10 +101,7 @@ def test_two_leaves_see_each_other_through_a_third_node(plant: Plant) -> None:
         leaf.until(lambda: leaf.peers()[other.name]["path"] == "via press-1", "a path through the hub")  # noqa: B023 - called here
         assert leaf.json("status")["mode"] == "leaf"
     kill(hub.broker_pid)
-    for leaf in leaves:
-        leaf.until_states(press_1="alive", press_2="alive") if leaf.name == "press-3" else leaf.until_states(
-            press_1="alive", press_3="alive"
-        )
+    all_alive(plant)
 
 
 def test_a_new_machine_joins_a_running_site_as_a_leaf(
@@ -125,7 +119,4 @@ def names(machine: Machine, state: str) -> list[str]:
 
 
 def kill(pid: int) -> None:
-    import os
-    import signal
-
     os.kill(pid, signal.SIGKILL)

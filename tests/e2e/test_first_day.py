@@ -123,7 +123,9 @@ def newcomer(tmp_path: Path) -> Machine:
     return Machine(tmp_path, "press-3", *free_ports(2))
 
 
-def test_a_token_that_was_used_is_refused_and_says_by_whom(pair: Pair, newcomer: Machine, tmp_path: Path) -> None:
+def test_a_token_that_was_used_is_refused_and_says_by_whom(
+    pair: Pair, newcomer: Machine, tmp_path: Path
+) -> None:
     token = pair[0].token()
     newcomer.join(token, pair[0])
     other = Machine(tmp_path, "press-4", *free_ports(2))
@@ -190,7 +192,9 @@ def test_a_token_past_its_date_is_refused(pair: Pair, newcomer: Machine) -> None
     """The shortest life of a token is 10 s, which is what makes this one slow."""
     made = pair[0].json("token", "create", "--ttl", "10s")
     until(
-        lambda: pair[0].json("token", "list")["tokens"][0]["state"] == "expired", "the token has expired", 20.0
+        lambda: pair[0].json("token", "list")["tokens"][0]["state"] == "expired",
+        "the token has expired",
+        20.0,
     )
     error = newcomer.join(made["token"], pair[0], code=12)["error"]
     assert "expired at" in error["message"] and "token create" in error["cure"]

@@ -177,5 +177,7 @@ def test_a_disk_that_fills_up_is_counted_and_the_node_goes_on(plant: Plant, tmp_
         assert node.states()["press-1"] == "alive"
         assert "free some space" in node.log
         ballast.unlink()
-        node.until(lambda: (node.home / "state.db").exists() and node.states()["press-2"] == "removed", "knows")
+        node.until(
+            lambda: (node.home / "state.db").exists() and node.states()["press-2"] == "removed", "knows"
+        )
         node.end()

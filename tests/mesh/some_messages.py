@@ -39,7 +39,10 @@ def _of(info: inspect.Type) -> st.SearchStrategy:
         case inspect.TupleType(item_types=items):
             return st.tuples(*map(_of, items))
         case inspect.IntType():
-            return st.integers(info.ge if info.ge is not None else -(2**63), info.le if info.le is not None else 2**63 - 1)
+            smallest, largest = info.ge, info.le
+            return st.integers(-(2**63) if smallest is None else smallest, 2**63 - 1 if largest is None else largest)
+        case inspect.NoneType():
+            return st.none()
         case inspect.BoolType():
             return st.booleans()
         case inspect.StrType():

@@ -44,6 +44,14 @@ class ClockGuard:
             return "the clock is far off most peers' clocks"
         return None
 
+    def is_believed(self, signed_ms: int, wall_ms: int) -> bool:
+        """Whether most clocks, ours included, have come as far as a date that somebody else has signed.
+
+        Else one steward whose clock runs years ahead would take the whole site's floor with it.
+        """
+        ordered = sorted([0, *self._offsets.values()])
+        return signed_ms <= wall_ms + ordered[len(ordered) // 2] + FAR_OFF_MS
+
     def raise_floor(self, signed_ms: int) -> bool:
         """This time has surely come; whether the floor has risen enough to be written down."""
         if signed_ms < self.floor_ms + FLOOR_STEP_MS:

@@ -18,6 +18,8 @@ class Renewal:
         self._fraction = LIFE_FRACTION - random.uniform(0, JITTER_FRACTION)
         self._asked_at = float("-inf")
         self._turn = 0
+        self._is_refused = False
+        self._refusals = 0  # in this round
         self.wanted = False  # by hand, whatever the date
 
     def due_ms(self, not_before_ms: int, not_after_ms: int) -> int:
@@ -28,16 +30,23 @@ class Renewal:
 
     def ask(self, stewards: Sequence[NodeId], now: float) -> NodeId | None:
         """The steward to ask now, each in its turn; None while an answer may still come or nobody is there."""
-        if not stewards or now - self._asked_at < RETRY_S:
+        if not stewards:
             return None
+        if now - self._asked_at >= RETRY_S:
+            self._refusals = 0  # a new round
+        elif not self._is_refused or self._refusals >= len(stewards):
+            return None
+        self._is_refused = False
         self._asked_at = now
         self._turn += 1
         return stewards[self._turn % len(stewards)]
 
     def ask_again(self) -> None:
-        """The last answer was no use: the next steward may be asked at once."""
-        self._asked_at = float("-inf")
+        """The last answer was no use: the next steward may be asked at once, until all have been."""
+        self._is_refused = True
+        self._refusals += 1
 
     def done(self) -> None:
-        self.wanted = False
+        self.wanted = self._is_refused = False
+        self._refusals = 0
         self._asked_at = float("-inf")

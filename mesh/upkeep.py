@@ -38,8 +38,8 @@ class Upkeep:
         return self._check_at
 
     def renew_now(self, now: Now) -> None:
+        self._renewal.done()
         self._renewal.wanted = True
-        self._renewal.ask_again()
         self._check_at = now.mono
 
     def wanted_steward(self, now: Now) -> list[NodeId]:
@@ -143,10 +143,12 @@ class Upkeep:
         """Time that a steward has signed has come; so has ours, when the peers' clocks agree with it."""
         state = self._state
         members = (state.roster.member(node) for node in state.roster.members())
-        times = [member.not_before_ms for member in members if member is not None]
+        signed = [member.not_before_ms for member in members if member is not None]
+        times = [each for each in signed if state.clock.is_believed(each, now.wall_ms)]
+        times.append(state.own.not_before_ms)  # looked at when it was installed
         if state.clock.doubt(now.wall_ms) is None and state.links.peers():
             times.append(now.wall_ms)
-        if times and state.clock.raise_floor(max(times)):
+        if state.clock.raise_floor(max(times)):
             state.persist((Write(CLOCK_TABLE, "floor", str(state.clock.floor_ms).encode()),))
 
     def _tell_doubt(self, now: Now) -> None:

@@ -21,10 +21,11 @@ def test_the_folder_is_private_and_gone_behind_the_block() -> None:
 
 
 def test_a_failure_inside_the_block_leaves_no_folder_either() -> None:
-    folder = Path()
+    made = []
     with pytest.raises(KeyError), temporary_folder() as folder:
+        made.append(folder)
         raise KeyError
-    assert not folder.exists()
+    assert [folder for folder in made if folder.exists()] == []
 
 
 def test_the_folder_of_a_process_that_is_killed_is_removed_by_its_guard() -> None:

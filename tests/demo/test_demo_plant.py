@@ -1,4 +1,4 @@
-"""The demo's plant: ports that are free, joining with and without multicast, and a clear word when a tool is missing."""
+"""The demo's plant: free ports, joining where there is no multicast, a clear word when a tool is missing."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from mesh.ids import SiteId
+from mesh.io.stewards import JoinEndpoint
 from node.control import socket_of
 from node.errors import FieldmeshError
 from simulations.demo import plant as plants
-from simulations.demo.plant import LOOPBACK, PORTS, Plant, free_ports, require_tools
+from simulations.demo.acts import NODES
+from simulations.demo.plant import PORTS, Plant, free_ports, require_tools
+from simulations.demo.scene import Scene
 from simulations.lab.crew import RealNodes
 from simulations.lab.process import NodeProcess
-from tests.lab.leftovers import await_that
+from simulations.lab.stage import whole_since
 
 
 def test_free_ports_are_different_free_and_never_lent_to_outgoing_connections() -> None:
@@ -42,27 +45,36 @@ async def test_a_missing_tool_is_named_with_its_cure(tmp_path: Path, monkeypatch
     assert caught.value.cure
 
 
-async def _nobody(site: SiteId | None, timeout_s: float) -> AsyncIterator[plants.Endpoint]:
-    for endpoint in ():
-        yield endpoint
+async def _nobody(site: SiteId | None, timeout_s: float) -> AsyncIterator[JoinEndpoint]:
+    doors: list[JoinEndpoint] = []
+    for door in doors:
+        yield door
 
 
 @pytest.mark.io
-async def test_where_multicast_finds_nobody_a_node_joins_and_links_by_addresses(
+async def test_without_multicast_nodes_join_and_link_by_their_addresses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plants, "find_stewards", _nobody)
     monkeypatch.setattr(plants, "FIND_WITHIN_S", 0.2)
-    plant = Plant(tmp_path, ("press-1", "press-2", "press-3"))
-    plant.found()
-    home = plant.homes["press-1"]
-    founder = NodeProcess("press-1", None, RealNodes().command(home), tmp_path / "log")
-    founder.start()
-    try:
-        await_that(lambda: socket_of(home).exists(), within_s=30)
-        admission = await plant.admit("press-2")
-    finally:
-        founder.kill()
-    assert (admission.by_multicast, admission.members, admission.days) == (False, 2, 30)
-    config = (plant.homes["press-2"] / "config.toml").read_text()
-    assert config.count(f'"{LOOPBACK}:') == 2
+    plant = Plant(tmp_path, NODES)
+    processes = {
+        node: NodeProcess(node, None, RealNodes().command(home), tmp_path / f"{node}.log")
+        for node, home in plant.homes.items()
+    }
+    async with Scene(processes) as scene:
+        plant.found()
+        start_without_multicast(scene, plant, NODES[0])
+        assert await scene.until(lambda picture: "" if picture.views else "not yet", 30) == ""
+        for number, node in enumerate(NODES[1:], start=2):
+            assert await plant.admit(node) == (False, number, 30)
+            start_without_multicast(scene, plant, node)
+        assert await scene.until(whole_since(NODES, 0.0), 30) == ""
+
+
+def start_without_multicast(scene: Scene, plant: Plant, node: str) -> None:
+    config = plant.homes[node] / "config.toml"
+    config.write_text(config.read_text().replace("# mdns = true", "mdns = false"))
+    assert "\nmdns = false\n" in config.read_text()
+    scene.start(node)
+    scene.watch(node, socket_of(plant.homes[node]))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,14 +23,22 @@ pytestmark = [pytest.mark.io, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "node.cli.main", "demo", "--quick"]
+TERMINAL_VARIABLES = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE")
 END_WITHIN_S = 20.0  # it takes a tenth of a second; the machine may be busy
 
 
 @contextmanager
-def playing(*options: str, **streams: int) -> Iterator["subprocess.Popen[str]"]:
+def playing(*options: str, screen: int = subprocess.PIPE) -> Iterator["subprocess.Popen[str]"]:
     """A demo in a process of its own; killed if the test fails, and nothing of it may be left."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
-    with subprocess.Popen([*COMMAND, *options], cwd=ROOT, text=True, **pipes) as process:  # type: ignore[call-overload]  # fewer keywords than it knows
+    environment = {name: value for name, value in os.environ.items() if name not in TERMINAL_VARIABLES}
+    with subprocess.Popen(
+        [*COMMAND, *options],
+        cwd=ROOT,
+        text=True,
+        stdout=screen,
+        stderr=screen,
+        env={**environment, "TERM": "xterm-256color"},
+    ) as process:
         try:
             yield process
         finally:
@@ -142,9 +151,8 @@ def test_nodes_that_are_kept_can_be_asked_until_ctrl_c() -> None:
 
 def test_on_a_terminal_the_picture_is_live_and_the_terminal_is_given_back() -> None:
     ours, theirs = pty.openpty()
-    os.set_blocking(ours, True)
-    environment = {**os.environ, "COLUMNS": "80", "LINES": "24", "TERM": "xterm-256color"}
-    with playing(stdout=theirs, stderr=theirs) as process:
+    termios.tcsetwinsize(theirs, (24, 80))
+    with playing(screen=theirs) as process:
         os.close(theirs)
         screen = b""
         while b"unreachable" not in screen:
@@ -155,7 +163,6 @@ def test_on_a_terminal_the_picture_is_live_and_the_terminal_is_given_back() -> N
                 screen += piece
         process.wait(END_WITHIN_S)
     os.close(ours)
-    assert environment
     text = screen.decode()
     assert text.count("\x1b[?1049h") == text.count("\x1b[?1049l") == 1
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from simulations.demo.acts import ACTS, NODES
+from simulations.demo.acts import ACTS, NODES, Act
 from simulations.demo.scene import Scene
 from simulations.demo.screen import drawn
 from simulations.lab.picture import PeerView, View
@@ -42,13 +42,12 @@ def crowded(scene: Scene) -> Scene:
 
 @pytest.mark.parametrize("act", ACTS, ids=lambda act: act.title)
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
-def test_every_act_fits(scene: Scene, act: object, width: int, height: int) -> None:
-    title, text, _ = ACTS[ACTS.index(act)]  # type: ignore[arg-type]  # pytest gives parameters no type
-    crowded(scene).begin(f"1/6  {title}", text)
+def test_every_act_fits(scene: Scene, act: Act, width: int, height: int) -> None:
+    crowded(scene).begin(f"1/6  {act.title}", act.text)
     lines = frame(scene, width, height)
     assert len(lines) == height
     assert max(len(line) for line in lines) <= width
-    assert " ".join(lines[3].split() + lines[4].split()) == text
+    assert " ".join(lines[3].split() + lines[4].split()) == act.text
     assert "line 99" in lines[height - 2]
 
 

@@ -30,7 +30,7 @@ def test_a_removed_member_is_cut_off_within_two_seconds_and_told_so(running: Pla
     second.until_states(WITHIN_S, press_3="removed")
     first.until_states(WITHIN_S, press_3="removed")
     assert time.monotonic() - begun < 2 * WITHIN_S
-    assert "HALTED: removed" in third.fieldmesh("status").out
+    assert "HALTED: this node was removed" in third.fieldmesh("status").out
     assert "stolen from the hall" in third.json("status")["halted"]
     assert third.json("check", code=20)["findings"][0]["code"] == "halted"
     assert "stolen from the hall" in second.fieldmesh("member", "list").out
@@ -83,7 +83,7 @@ def test_a_removed_node_that_is_started_again_stays_removed(running: Plant) -> N
     third.until(lambda: third.status()["halted"], "it knows")
     third.stop()
     third.start()
-    third.until(lambda: third.status()["halted"].startswith("removed"), "it still knows")
+    third.until(lambda: third.status()["halted"].startswith("this node was removed"), "it still knows")
     assert third.status()["linked"] == 0
     assert second.states() == {"press-1": "alive", "press-3": "removed"}
 
@@ -95,7 +95,7 @@ def test_a_node_that_was_off_when_it_was_removed_learns_it_from_the_first_it_mee
     second.until_states(press_3="removed")
     first.stop()
     third.start()
-    third.until(lambda: third.status()["halted"].startswith("removed"), "the second has told it")
+    third.until(lambda: third.status()["halted"].startswith("this node was removed"), "the second has told it")
     assert second.states()["press-3"] == "removed"
 
 
@@ -110,7 +110,7 @@ def test_only_a_steward_can_remove_and_nobody_itself(running: Plant) -> None:
 def test_a_steward_that_is_stolen_is_removed_by_another_and_issues_nothing_more(running: Plant) -> None:
     first, second, third = running
     second.json("member", "remove", "press-1")
-    first.until(lambda: first.status()["halted"].startswith("removed"), "the stolen steward knows")
+    first.until(lambda: first.status()["halted"].startswith("this node was removed"), "the stolen steward knows")
     third.until_states(press_1="removed", press_2="alive")
     error = third.json("member", "remove", "press-2", code=17)["error"]
     assert error["code"] == "not-a-steward"

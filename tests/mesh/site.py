@@ -45,7 +45,8 @@ def make_site(count: int, stewards: int = 1, label: str = "plant", days: float =
     keys = []
     for i, identity in enumerate(identities):
         tls_public = public_bytes(key_of(f"{label} tls {i}"))
-        chain = authorities[0].issue_leaf(identity.node, name_of(i), tls_public, WALL_MS, 100 + i, days)
+        issuer = authorities[i if i < stewards else 0]  # a steward signs for itself
+        chain = issuer.issue_leaf(identity.node, name_of(i), tls_public, WALL_MS, 100 + i, days)
         keys.append(Keys(identity, root, chain, tls_public, authorities[i] if i < stewards else None))
     return Site(root_key, root, tuple(keys))
 

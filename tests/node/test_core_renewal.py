@@ -28,7 +28,7 @@ from mesh.wire import Probe, ProbeReply, Renew, Renewed, RenewRefused, RosterEnt
 from node.core import NodeCore
 from tests.mesh.cores import at, core_of, counted, messages, only, sent_to
 from tests.mesh.plant import Plant
-from tests.mesh.puppet import Puppet
+from tests.mesh.puppet import Puppet, welcome_in
 from tests.mesh.site import WALL_MS, Site, days_after, entry_of, make_site, reissued
 
 SITE = make_site(4, stewards=2)
@@ -211,7 +211,7 @@ def test_a_steward_saves_tells_and_gives_the_new_certificate() -> None:
 def test_a_member_that_is_no_steward_refuses() -> None:
     core = started(3)
     (member,) = puppets_of(core, KEYS[2])
-    effects = member.tell(at(1), Renew(KEYS[2].tls_public))
+    effects = member.tell(at(0.05), Renew(KEYS[2].tls_public))
     assert sent_to(C, effects) == [RenewRefused("not a steward")]
     assert only(effects, Persist) == []
 
@@ -276,7 +276,7 @@ def test_a_steward_whose_clock_is_far_off_issues_nothing_and_says_so_once() -> N
         ("the clock is far off most peers' clocks", True)
     ]
     refused = peers[0].tell(at(66), Renew(KEYS[2].tls_public))
-    assert sent_to(C, refused) == [RenewRefused("the clock is far off most peers' clocks")]
+    assert RenewRefused("the clock is far off most peers' clocks") in sent_to(C, refused)
     assert core.view(at(66)).clock_doubt == "the clock is far off most peers' clocks"
 
 
@@ -357,6 +357,8 @@ def test_links_that_open_later_are_judged_by_the_meshs_date_when_ours_is_wrong()
     live(core, peers, 0, 5, days=0.0)
     live(core, peers, 5, 40, days=365.0, skew_ms=-365 * DAY_MS)
     late = Puppet(KEYS[3], core)
-    late.greet(at(40, days_after(365.0)))
+    hello = late.hello(at(40))
+    welcome = welcome_in(sent_to(D, late.knock(at(40, days_after(365.0)), hello)))
+    late.knock(at(40, days_after(365.0)), late.confirmation(hello, welcome, at(40)))
     assert core.state.links.is_linked(D)
     assert only(core.handle(LinkOpened(99, D), at(41)), Hangup) == [Hangup(99)]

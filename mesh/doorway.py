@@ -217,10 +217,7 @@ class Doorway:
         state.persist(writes)
         if writes:
             state.send_others(node, Addresses(((node, card.endpoints),)))
-        known = [(each, state.book.proven(each)) for each in state.roster.members()]
-        addresses = tuple((each, found) for each, found in known if found and each != node)
-        if addresses:
-            state.send(node, Addresses(addresses))
+        state.send_addresses(node)
 
     def _take_entry(self, card: Card, now: Now) -> None:
         """The card's certificate may be news to the roster."""

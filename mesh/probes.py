@@ -78,4 +78,5 @@ class Probes:
 
     def forget(self, peer: NodeId) -> None:
         self._measured.pop(peer, None)
+        self._waiting = {token: asked for token, asked in self._waiting.items() if asked[0] != peer}
         self._state.clock.forget(peer)

@@ -55,14 +55,20 @@ class RosterSync:
         if lacking:
             batch = next(batches(lacking, len, ENTRIES_BYTES_MAX, PEERS_MAX))  # the rest will be asked for again
             self._state.send(sender, RosterEntries(batch))
+            self._state.send_addresses(sender)  # those told before were of strangers to it
+
+    def end_if_removed(self) -> None:
+        """A node that was removed takes no part, also after it was started again."""
+        state = self._state
+        removal = state.roster.removal(state.me)
+        if removal is not None and not state.halted.startswith(REMOVED):
+            state.halted = f"{REMOVED}: {removal.reason}"
+            state.add(MembershipEnded(state.halted))
 
     def _cut_off(self, node: NodeId, now: Now) -> None:
         state = self._state
         if node == state.me:
-            removal = state.roster.removal(node)
-            if removal is not None and not state.halted.startswith(REMOVED):
-                state.halted = f"{REMOVED}: {removal.reason}"
-                state.add(MembershipEnded(state.halted))
+            self.end_if_removed()
             return
         state.drop_peer(node, "removed", now.mono)
         state.rows.forget(node)

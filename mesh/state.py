@@ -36,7 +36,7 @@ from mesh.roster import TABLE as ROSTER_TABLE
 from mesh.roster import MemberEntry, Roster, encode_entry
 from mesh.rows import Rows
 from mesh.trust import Authority, Identity, Root
-from mesh.wire import Card, Endpoint, Message, Row
+from mesh.wire import Addresses, Card, Endpoint, Message, Row
 
 CLOCK_TABLE = "clock"
 FLOOR_DIGITS_MAX = 16  # milliseconds since 1970, with centuries to spare
@@ -204,6 +204,13 @@ class FabricState:
         for peer, link in self.links.routes():
             if peer != but:
                 self.send_over(link, peer, *messages, traffic=traffic)
+
+    def send_addresses(self, peer: NodeId) -> None:
+        """To a linked peer: where every other member was last proven to listen."""
+        known = [(each, self.book.proven(each)) for each in self.roster.members()]
+        addresses = tuple((each, found) for each, found in known if found and each != peer)
+        if addresses:
+            self.send(peer, Addresses(addresses))
 
     def set_access(self, now: Now) -> None:
         """Let in whoever is a member with a certificate that is still good; shut out the removed."""

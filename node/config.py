@@ -160,7 +160,7 @@ class TrustSection(Section, frozen=True, kw_only=True):
     certificate_days: Annotated[
         float,
         Meta(
-            ge=0.01,
+            ge=0.0005,  # under a minute renewal, looked for every half minute, would come too late
             le=3650,
             description="A certificate's life; it is renewed at two thirds. Longer than any outage of all stewards.",
             extra={"unit": "days"},

@@ -142,6 +142,7 @@ class NodeCore:
         """The node comes up: its own entry is in the roster, its access list is written, it looks for peers."""
         state = self._state
         self._roster_sync.merge((state.own_entry(),), None, now)
+        self._roster_sync.end_if_removed()
         for reason in state.roster.damaged:
             state.count(reason)
         state.set_access(now)

@@ -138,6 +138,7 @@ class Verbs:
                 "run the command on a steward: fieldmesh member list shows them",
                 Exit.NOT_A_STEWARD,
             )
+        self._require_part()
         node = state.roster.find(member)
         if node is None:
             raise FieldmeshError(
@@ -147,22 +148,22 @@ class Verbs:
             raise FieldmeshError(
                 "a steward cannot remove itself", "run the command on another steward", Exit.USAGE
             )
-        name = state.roster.name(node)
+        name, told = state.roster.name(node), len(state.links.peers())
         self._app.deliver(RemovalRequested(node, reason))
         await self._until(lambda: state.roster.is_removed(node))
-        return {"id": node, "name": name, "reason": reason, "told": len(state.links.peers())}
+        return {"id": node, "name": name, "reason": reason, "told": told}
 
     async def renew(self) -> Result:
-        before = self._app.core.state.own.not_after_ms
+        self._require_part()
+        self._require_issuer()
+        state = self._app.core.state
+        before = state.chain
         self._app.deliver(RenewalRequested())
-        await self._until(lambda: self._app.core.state.own.not_after_ms > before)
-        return {"certificate_expires_ms": self._app.core.state.own.not_after_ms}
+        await self._until(lambda: state.chain != before)
+        return {"certificate_expires_ms": state.own.not_after_ms}
 
     async def cast(self, topic: str, text: str) -> Result:
-        if self._app.core.state.halted:
-            raise FieldmeshError(
-                f"this node writes nothing: {self._app.core.state.halted}", "fieldmesh status tells more"
-            )
+        self._require_part()
         self._app.deliver(CastRequested(topic, text.encode()))
         return {"links": len(self._app.core.state.links.peers())}
 
@@ -218,6 +219,21 @@ class Verbs:
             self._app.deliver(ExamRequested(token))
             await _poll(lambda: len(reports) >= expected, EXAM_WAIT_S)
         return reports
+
+    def _require_part(self) -> None:
+        """FieldmeshError when this node has been told, or has found, to write nothing."""
+        halted = self._app.core.state.halted
+        if halted:
+            raise FieldmeshError(f"this node takes no part: {halted}", "fieldmesh check tells what cures it")
+
+    def _require_issuer(self) -> None:
+        state = self._app.core.state
+        if state.keys.authority is None and not any(map(state.links.is_linked, state.roster.stewards())):
+            raise FieldmeshError(
+                "no steward can be reached, and only stewards issue certificates",
+                "start one, or connect it: fieldmesh peers marks them with a star",
+                Exit.TEMPORARY,
+            )
 
     async def _until(self, is_done: Callable[[], bool]) -> None:
         """Wait for the core to have done something, or say that it has not."""

@@ -34,7 +34,7 @@ def remove(name: str, reason: str, yes: bool, home: Path, as_json: bool) -> None
     """Remove the member NAME (or id) for ever: it is cut off everywhere, live sessions included."""
     if not (yes or as_json):
         click.confirm(f"Remove {name} from the site for ever?", abort=True)
-    result = call(home, "member_remove", member=name, reason=reason)
+    result = call(home, "member_remove", timeout_s=20, member=name, reason=reason)
     emit(
         result,
         as_json,

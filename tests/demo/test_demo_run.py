@@ -109,9 +109,16 @@ def test_for_a_script_there_is_one_object_with_the_figures() -> None:
     assert all(0 < report[figure] < 45 for figure in ("mesh_formed_s", "detect_all_s", "heal_s"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("moment", ["1/6", "press-3 found", "kill -9"])
-def test_a_signal_ends_everything_at_once(number: signal.Signals, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("1/6", signal.SIGINT),
+        ("2/6", signal.SIGTERM),
+        ("3/6", signal.SIGINT),
+        ("kill -9", signal.SIGHUP),
+    ],
+)
+def test_a_signal_ends_everything_at_once(moment: str, number: signal.Signals) -> None:
     with playing() as process:
         read_until(process, moment)
         process.send_signal(number)

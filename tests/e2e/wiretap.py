@@ -1,5 +1,6 @@
 """What anybody with a stolen folder can use on the LAN: mosquitto_sub and mosquitto_pub with a node's own keys."""
 
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,9 +11,9 @@ from tests.e2e.machines import HOST, Machine, until
 class Tap:
     """A mosquitto_sub that listens to everything it is given, for as long as the block runs."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
-        self._said = ""
+        self._said = b""
 
     def heard(self) -> list[str]:
         """The topics of what has been delivered so far."""
@@ -23,8 +24,8 @@ class Tap:
 
     def _lines(self) -> list[str]:
         assert self._process.stdout is not None
-        self._said += self._process.stdout.read() or ""
-        return self._said.splitlines()
+        self._said += self._process.stdout.read() or b""
+        return self._said.decode(errors="replace").splitlines()
 
 
 def keys_of(thief: Machine) -> tuple[str, ...]:
@@ -37,15 +38,12 @@ def keys_of(thief: Machine) -> tuple[str, ...]:
 @contextmanager
 def tapped(broker: Machine, thief: Machine, *topics: str) -> Iterator[Tap]:
     """The thief's session on this machine's broker, which reconnects by itself whenever it is thrown out."""
-    import os
-
     where = ("-h", HOST, "-p", str(broker.port), *keys_of(thief))
     filters = [word for topic in topics for word in ("-t", topic)]
     process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", "stdbuf", "-oL", "mosquitto_sub", *where, *filters, "-d", "-F", "%t"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
     )
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)

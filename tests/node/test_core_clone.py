@@ -9,6 +9,7 @@ from mesh.events import (
     CastRequested,
     Counted,
     Dial,
+    Effect,
     EndpointFound,
     FrameReceived,
     IdentityCloned,
@@ -19,7 +20,7 @@ from mesh.events import (
     Source,
 )
 from mesh.framing import Lanes
-from mesh.wire import Hello, Refuse, Row, Rows
+from mesh.wire import Confirm, Hello, Refuse, Row, Rows
 from node.core import NodeCore
 from tests.mesh.cores import at, born, core_of, counted, endpoint_of, messages, only
 from tests.mesh.plant import Plant
@@ -125,19 +126,30 @@ def halted_core() -> NodeCore:
     return core
 
 
-def greet_by_clone(core: NodeCore, boot: int, started_ms: int, incarnation: int = 1) -> list[object]:
-    """A process with the core's own keys knocks at its door."""
-    twin = Puppet(KEYS[2], core, boot=boot, incarnation=incarnation, started_ms=started_ms)
-    return list(twin.knock(at(1), twin.hello(at(1))))
+def greet_by_clone(core: NodeCore, boot: int, started_ms: int, incarnation: int = 1) -> list[Effect]:
+    """A process with the core's own keys greets it at its door."""
+    return Puppet(KEYS[2], core, boot=boot, incarnation=incarnation, started_ms=started_ms).greet(at(1))
 
 
-def test_a_clone_at_our_own_door_is_told_with_our_row_as_evidence() -> None:
+def test_a_clone_that_completes_a_greeting_at_our_door_is_proven_and_gets_no_link() -> None:
     core = core_of(KEYS[2], SITE.saved(), born(1, 10, WALL_MS))
     core.start(at(1))
     effects = greet_by_clone(core, boot=20, started_ms=WALL_MS + 5)
-    (refuse,) = [each for each in messages(effects) if isinstance(each, Refuse)]  # type: ignore[arg-type]
-    assert (refuse.code, refuse.evidence) == ("identity-cloned", (core.state.row,))
     assert IdentityCloned(C, ours=True, halted=False) in effects
+    assert core.state.halted == ""
+    assert core.state.links.peers() == []
+
+
+@pytest.mark.parametrize("card", ["our own", "another's"])
+def test_a_hello_in_our_name_proves_nothing_by_itself(card: str) -> None:
+    """Anybody has seen our card; only who holds our key can confirm."""
+    core = core_of(KEYS[2], SITE.saved(), born(5, 10, WALL_MS))
+    core.start(at(1))
+    claimed = Puppet(KEYS[2] if card == "our own" else KEYS[3], core, boot=5, started_ms=WALL_MS - 9)
+    data = claimed.seal(claimed.hello(at(1)))
+    effects = core.handle(FrameReceived(HOSTED, C, True, data), at(1))
+    effects += core.handle(FrameReceived(HOSTED, C, True, claimed.seal(Confirm(bytes(16), bytes(64)))), at(1))
+    assert only(effects, IdentityCloned) == []
     assert core.state.halted == ""
 
 

@@ -155,4 +155,4 @@ def _absence(standing: Standing, explanation: str) -> str:
         return "it was stopped"
     if not standing.was_here:
         return f"not heard since this node started{explanation}"
-    return f"no node that we hear hears it{explanation}"
+    return f"nobody in reach hears it{explanation}"

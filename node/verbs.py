@@ -75,6 +75,7 @@ class Verbs:
             "broker_up": view.broker_up,
             "broker": dict(self._broker_state()),
             "endpoints": list(view.endpoints),
+            "apps_socket": str(app.home.run_dir() / "apps.sock") if app.config.fabric.mode == "own" else "",
             "isolated": view.isolated,
             "halted": view.halted,
             "clock_doubt": view.clock_doubt,
@@ -190,7 +191,7 @@ class Verbs:
                 wall_ms=now.wall_ms,
                 mdns_on=app.config.discovery.mdns,
                 broker_error=str(self._broker_state().get("last_error", "")),
-                last_errors={each.node: state.dialling.last_error(each.node) for each in peers},
+                last_errors={each.node: state.dialling.last_error(each.node) for each in peers if not each.linked},
             )
         )
         return {

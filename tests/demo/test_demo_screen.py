@@ -27,7 +27,7 @@ def frame(scene: Scene, width: int, height: int) -> list[str]:
 def crowded(scene: Scene) -> Scene:
     """As full as it gets."""
     worst = PeerView(
-        "", "unreachable", "no node that we hear hears it; last dial: refused", False, "via press-3"
+        "", "unreachable", "nobody in reach hears it; last dial: refused", False, "via press-3"
     )
     for node in NODES:
         peers = {
@@ -61,7 +61,7 @@ def test_before_the_first_act_nothing_is_claimed(scene: Scene) -> None:
 
 def test_a_row_tells_what_its_node_says_of_each(scene: Scene) -> None:
     alive = PeerView("press-2", "alive", "heard directly", True, "direct", "hosted", 0.9)
-    gone = PeerView("press-3", "unreachable", "no node that we hear hears it")
+    gone = PeerView("press-3", "unreachable", "nobody in reach hears it")
     scene.picture.see(View("press-1", 1.0, 1.0, False, 1, {"press-2": alive, "press-3": gone}))
     lines = frame(scene, 80, 24)
     assert [cell.strip() for cell in lines[9].split("│")[1:-1]] == [

@@ -13,7 +13,7 @@ SILENT = PeerView(
 NO_BROKER = PeerView(
     "press-2", "broker-down", "its broker is down; heard directly", True, "direct", "hosted", 2.0
 )
-GONE = PeerView("press-2", "unreachable", "no node that we hear hears it; last dial: refused")
+GONE = PeerView("press-2", "unreachable", "nobody in reach hears it; last dial: refused")
 NEW = PeerView("press-2", "unreachable", "not heard since this node started")
 LEFT = PeerView("press-2", "left", "it said goodbye")
 
@@ -24,7 +24,7 @@ LEFT = PeerView("press-2", "left", "it said goodbye")
         (ALIVE, ALIVE, ""),
         (ALIVE, ROUND, ""),
         (ALIVE, SILENT, "press-1 suspects press-2: silent"),
-        (SILENT, GONE, "press-1 calls press-2 unreachable: no node that we hear hears it"),
+        (SILENT, GONE, "press-1 calls press-2 unreachable: nobody in reach hears it"),
         (ALIVE, NO_BROKER, "press-1 knows that press-2's broker is down"),
         (NO_BROKER, ALIVE, "press-1 hears press-2 again"),
         (SILENT, ALIVE, "press-1 hears press-2 again"),

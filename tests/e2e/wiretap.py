@@ -32,7 +32,7 @@ def keys_of(thief: Machine) -> tuple[str, ...]:
     """Its certificate and key, and the site's root to check the broker by."""
     tls = str(thief.home / "keys" / "tls.pem")
     root = str(thief.home / "site" / "root.pem")
-    return ("--cafile", root, "--cert", tls, "--key", tls, "--insecure", "-V", "5")
+    return ("--cafile", root, "--cert", tls, "--key", tls, "--insecure", "-V", "5", "-i", "anybody")
 
 
 @contextmanager

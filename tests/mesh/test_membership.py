@@ -100,7 +100,7 @@ def test_silence_past_the_timeout_raises_suspicion_once_and_then_the_verdict_onc
     assert world.look(1.9) == []
     assert world.membership.is_here(B)
     world.hearing.forget(B)
-    assert world.look(2.0) == [(B, "unreachable", "no node that we hear hears it")]
+    assert world.look(2.0) == [(B, "unreachable", "nobody in reach hears it")]
     assert world.look(9.0) == []
     assert not world.membership.is_here(B)
 
@@ -150,8 +150,8 @@ def test_a_row_of_somebody_unreachable_keeps_nobody_alive() -> None:
     assert world.state(D) == "alive"
     world.row(B, ME)
     assert world.look(0.1) == [
-        (C, "unreachable", "no node that we hear hears it"),
-        (D, "unreachable", "no node that we hear hears it"),
+        (C, "unreachable", "nobody in reach hears it"),
+        (D, "unreachable", "nobody in reach hears it"),
     ]
 
 
@@ -171,7 +171,7 @@ def test_a_node_that_was_stopped_is_unreachable_for_that_reason_until_it_greets_
     world.hear(B, 5.0)
     assert world.look(5.0) == [(B, "alive", "heard directly")]
     world.hearing.forget(B)
-    assert world.look(9.0) == [(B, "unreachable", "no node that we hear hears it")]
+    assert world.look(9.0) == [(B, "unreachable", "nobody in reach hears it")]
 
 
 def test_who_has_said_goodbye_has_left_until_a_higher_incarnation_is_seen() -> None:

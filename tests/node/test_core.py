@@ -1,7 +1,5 @@
 """The node's core through its one door: greeting, links, silence, isolation, stopping, leaving."""
 
-from collections.abc import Callable
-
 import msgspec
 import pytest
 
@@ -34,11 +32,13 @@ from mesh.events import (
     Woke,
     Write,
 )
+from mesh.state import CoreConfig
 from mesh.wire import (
     Addresses,
     Beat,
     Bye,
     Confirm,
+    Endpoint,
     Hello,
     Inquiry,
     Probe,
@@ -696,21 +696,46 @@ def test_a_peers_clock_offset_is_measured() -> None:
 # ---------------------------------------------------------------- a large site
 
 
-@pytest.mark.parametrize("check", ["full", "cast"])
-def test_beyond_the_full_mesh_the_overlay_carries(check: str) -> None:
-    from mesh.state import CoreConfig
-
+def overlay() -> Plant:
+    """Fourteen nodes where six would be a full mesh, settled."""
     plant = Plant(make_site(14), config=CoreConfig(full_mesh_max=6, overlay_degree=4))
-    everybody: Callable[[Process], bool] = lambda each: len(each.core.state.membership.here()) == 13
-    plant.run_until(lambda: all(everybody(each) for each in plant.processes), within_s=10)
+    plant.run_until(lambda: all(sees_all(each) for each in plant.processes), within_s=10)
+    plant.run(20)
+    return plant
+
+
+def sees_all(process: Process) -> bool:
+    return len(process.core.state.membership.here()) == 13
+
+
+def test_beyond_the_full_mesh_each_has_a_few_links_and_sees_everybody() -> None:
+    plant = overlay()
+    assert max(len(each.core.state.links.peers()) for each in plant.processes) <= 8
+    assert all(sees_all(each) for each in plant.processes)
+
+
+def test_beyond_the_full_mesh_a_cast_reaches_everybody_once() -> None:
+    plant = overlay()
+    plant.tell(plant.processes[0], CastRequested("topic", b"payload"))
+    plant.run(5)
+    assert [len(plant.news(place, CastDelivered)) for place in range(1, 14)] == [1] * 13
+
+
+def test_beyond_the_full_mesh_gossip_about_addresses_dies_down() -> None:
+    """Forty made-up addresses of one node: more than any book holds of it."""
+    plant = overlay()
+    liar = plant.processes[0]
+    victim = plant.processes[7].node
+    for peer in liar.core.state.links.peers():
+        for some in range(0, 40, 10):
+            made_up = tuple(Endpoint(f"host-{place}", 1) for place in range(some, some + 10))
+            liar.core.state.send(peer, Addresses(((victim, made_up),)))
+    liar.core.state.paths_changed = True
     plant.run(30)
-    if check == "full":
-        assert max(len(each.core.state.links.peers()) for each in plant.processes) <= 8
-        assert all(everybody(each) for each in plant.processes)
-    else:
-        plant.tell(plant.processes[0], CastRequested("topic", b"payload"))
-        plant.run(5)
-        assert [len(plant.news(place, CastDelivered)) for place in range(1, 14)] == [1] * 13
+    quiet = plant.now
+    plant.run(5)
+    later = [each for process in plant.processes for each in plant.news(process.place, Send, quiet)]
+    assert [each for each in messages(later) if isinstance(each, Addresses)] == []
 
 
 def test_rows_say_whom_each_node_hears() -> None:

@@ -6,7 +6,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def batches(items: Iterable[T], size_of: Callable[[T], int], bytes_max: int, count_max: int) -> Iterator[tuple[T, ...]]:
+def batches(
+    items: Iterable[T], size_of: Callable[[T], int], bytes_max: int, count_max: int
+) -> Iterator[tuple[T, ...]]:
     """The items in order, cut so that no batch is larger or longer than allowed; one item alone always goes."""
     batch: list[T] = []
     size = 0

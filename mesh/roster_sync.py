@@ -53,7 +53,9 @@ class RosterSync:
     def wanted(self, sender: NodeId, wanted: RosterWanted) -> None:
         lacking = self._state.roster.lacking(wanted.have)
         if lacking:
-            batch = next(batches(lacking, len, ENTRIES_BYTES_MAX, PEERS_MAX))  # the rest will be asked for again
+            batch = next(
+                batches(lacking, len, ENTRIES_BYTES_MAX, PEERS_MAX)
+            )  # the rest will be asked for again
             self._state.send(sender, RosterEntries(batch))
             self._state.send_addresses(sender)  # those told before were of strangers to it
 

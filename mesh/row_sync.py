@@ -1,4 +1,4 @@
-"""Spreading rows: our own with the beats while it is new, others' to whoever cannot hear their author, differences repaired."""
+"""Spreading rows: our own with new beats, others to whoever cannot hear their author; differences are repaired."""
 
 from collections.abc import Iterable, Iterator
 

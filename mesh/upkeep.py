@@ -76,7 +76,8 @@ class Upkeep:
         try:
             member = state.keys.root.verify_chain(renewed.chain, state.clock.mesh_ms(now.wall_ms))
             is_ours = member.node == state.me and public_of(renewed.chain[0]) == state.keys.tls_public
-            if not is_ours or member.not_before_ms < state.own.not_before_ms:
+            is_newer = renewed.chain != state.chain and member.not_before_ms >= state.own.not_before_ms
+            if not is_ours or not is_newer:
                 raise TrustError("not-ours")
         except TrustError as error:
             state.count(f"renewal-{error.reason}", sender)

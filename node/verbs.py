@@ -191,7 +191,9 @@ class Verbs:
                 wall_ms=now.wall_ms,
                 mdns_on=app.config.discovery.mdns,
                 broker_error=str(self._broker_state().get("last_error", "")),
-                last_errors={each.node: state.dialling.last_error(each.node) for each in peers if not each.linked},
+                last_errors={
+                    each.node: state.dialling.last_error(each.node) for each in peers if not each.linked
+                },
             )
         )
         return {

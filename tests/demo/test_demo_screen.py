@@ -26,9 +26,7 @@ def frame(scene: Scene, width: int, height: int) -> list[str]:
 
 def crowded(scene: Scene) -> Scene:
     """As full as it gets."""
-    worst = PeerView(
-        "", "unreachable", "nobody in reach hears it; last dial: refused", False, "via press-3"
-    )
+    worst = PeerView("", "unreachable", "nobody in reach hears it; last dial: refused", False, "via press-3")
     for node in NODES:
         peers = {
             each: PeerView(each, worst.state, worst.why, False, worst.path) for each in NODES if each != node

@@ -43,6 +43,11 @@ def only(effects: Iterable[Effect], kind: type[T]) -> list[T]:
     return [each for each in effects if isinstance(each, kind)]
 
 
+def none_of(effects: Iterable[Effect], *kinds: type[Effect]) -> bool:
+    """Whether there is no effect of these kinds."""
+    return not any(isinstance(each, kinds) for each in effects)
+
+
 def counted(effects: Iterable[Effect]) -> list[tuple[str, str]]:
     return [(each.name, each.peer) for each in effects if isinstance(each, Counted)]
 
@@ -61,5 +66,8 @@ def sent_to(peer: NodeId, effects: Iterable[Effect]) -> list[Message]:
 def messages(effects: Iterable[Effect]) -> list[Message]:
     """Every message that these effects send to anybody."""
     return [
-        message for each in effects if isinstance(each, Send | SendAll) for message in decode(each.data)[0].messages
+        message
+        for each in effects
+        if isinstance(each, Send | SendAll)
+        for message in decode(each.data)[0].messages
     ]

@@ -67,15 +67,20 @@ class Process:
 class Plant:
     """Processes at places 0, 1, ...; each finds the others' endpoints a moment after it boots."""
 
-    def __init__(self, site: Site, count: int | None = None, seed: int = 1, config: CoreConfig | None = None) -> None:
+    def __init__(
+        self, site: Site, count: int | None = None, seed: int = 1, config: CoreConfig | None = None
+    ) -> None:
         self.site = site
         self.now = 0.0
         self.config = config
         self.processes: list[Process] = []
         self.loss = 0.0
-        self.is_cut: Callable[[int, int], bool] = lambda _, __: False  # whether frames from here to there vanish
+        self.is_cut: Callable[[int, int], bool] = lambda _, __: (
+            False
+        )  # whether frames from here to there vanish
         self.is_lost: Callable[[bytes], bool] = lambda _: False
-        self.installs_certificates = True
+        self.on_event: Callable[[Process, Event], None] = lambda _, __: None
+        self.on_sent: Callable[[bytes, bool], None] = lambda _, __: None  # the data, and whether at the door
         self._random = Random(seed)
         self._queue: list[tuple[float, int, Process, Event]] = []
         self._count = itertools.count()
@@ -85,7 +90,12 @@ class Plant:
     # -- life and death
 
     def boot(
-        self, keys: Keys, incarnation: int = 1, is_found: bool = True, place: int | None = None, clock_ms: int = 0
+        self,
+        keys: Keys,
+        incarnation: int = 1,
+        is_found: bool = True,
+        place: int | None = None,
+        clock_ms: int = 0,
     ) -> Process:
         """Start a process with these keys, in a place of its own or in that of a dead one, with its store."""
         place = len(self.processes) if place is None else place
@@ -142,6 +152,7 @@ class Plant:
 
     def tell(self, process: Process, event: Event) -> list[Effect]:
         """Hand an event to a process now; what it asked for."""
+        self.on_event(process, event)
         effects = process.core.handle(event, self._now_of(process))
         self._obey(process, effects)
         return effects
@@ -162,7 +173,9 @@ class Plant:
         return standing.state.value if standing else "unknown"
 
     def news(self, place: int, kind: type[T], since: float = 0.0) -> list[T]:
-        return [each for when, each in self.processes[place].effects if when >= since and isinstance(each, kind)]
+        return [
+            each for when, each in self.processes[place].effects if when >= since and isinstance(each, kind)
+        ]
 
     def counters(self, place: int) -> Counter[str]:
         return Counter(each.name for each in self.news(place, Counted))
@@ -185,7 +198,9 @@ class Plant:
             process.effects.append((self.now, effect))
             self._carry_out(process, effect)
         if process.core.wake_at < process.wakes_at or process.wakes_at <= self.now:
-            process.wakes_at = max(process.core.wake_at, self.now + 1e-6)  # a core that spins must not stop time
+            process.wakes_at = max(
+                process.core.wake_at, self.now + 1e-6
+            )  # a core that spins must not stop time
             if process.wakes_at < float("inf"):
                 self._push(process.wakes_at, process, Woke())
 
@@ -206,7 +221,7 @@ class Plant:
                     table.pop(write.key, None)
                     if write.value is not None:
                         table[write.key] = write.value
-            case InstallCertificate(chain) if self.installs_certificates:
+            case InstallCertificate(chain):
                 self._soon(0.01, process, CertificateInstalled(chain))
 
     def _dial(self, process: Process, dial: Dial) -> None:
@@ -229,8 +244,13 @@ class Plant:
                     self._soon(WIRE_S, other, LinkClosed(link, "session taken over"))
 
     def _carry(self, process: Process, peer: NodeId, link: int, data: bytes, door: bool) -> None:
+        self.on_sent(data, door)
         for other, over in self._ends(process, peer, link):
-            if self.is_cut(process.place, other.place) or self._random.random() < self.loss or self.is_lost(data):
+            if (
+                self.is_cut(process.place, other.place)
+                or self._random.random() < self.loss
+                or self.is_lost(data)
+            ):
                 continue
             self._soon(WIRE_S, other, FrameReceived(over, process.node, door, data))
 
@@ -255,4 +275,3 @@ class Plant:
 
     def _push(self, when: float, process: Process, event: Event) -> None:
         heapq.heappush(self._queue, (when, next(self._count), process, event))
-

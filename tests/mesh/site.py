@@ -40,7 +40,9 @@ class Site:
 def make_site(count: int, stewards: int = 1, label: str = "plant", days: float = 30.0) -> Site:
     root_key = key_of(f"{label} root")
     root = Root(make_root(root_key, label, WALL_MS, 1))
-    identities = sorted((Identity(key_of(f"{label} node {i}")) for i in range(count)), key=lambda each: each.node)
+    identities = sorted(
+        (Identity(key_of(f"{label} node {i}")) for i in range(count)), key=lambda each: each.node
+    )
     authorities = [make_steward(label, root_key, root, identities[i].node) for i in range(stewards)]
     keys = []
     for i, identity in enumerate(identities):
@@ -59,7 +61,9 @@ def make_steward(label: str, root_key: Ed25519PrivateKey, root: Root, node: Node
 def admitted(site: Site, label: str, name: str, at_ms: int = WALL_MS, days: float = 30.0) -> Keys:
     """The keys of somebody new, whom the first steward has just let in."""
     identity = Identity(key_of(label))
-    return reissued(site.keys[0], Keys(identity, site.root, (), public_bytes(key_of(f"{label} tls"))), name, at_ms, days)
+    return reissued(
+        site.keys[0], Keys(identity, site.root, (), public_bytes(key_of(f"{label} tls"))), name, at_ms, days
+    )
 
 
 def reissued(steward: Keys, keys: Keys, name: str, at_ms: int, days: float = 30.0) -> Keys:

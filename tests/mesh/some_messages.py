@@ -39,8 +39,8 @@ def _of(info: inspect.Type) -> st.SearchStrategy:
         case inspect.TupleType(item_types=items):
             return st.tuples(*map(_of, items))
         case inspect.IntType():
-            smallest, largest = info.ge, info.le
-            return st.integers(-(2**63) if smallest is None else smallest, 2**63 - 1 if largest is None else largest)
+            least = -(2**63) if info.ge is None else info.ge
+            return st.integers(least, 2**63 - 1 if info.le is None else info.le)
         case inspect.NoneType():
             return st.none()
         case inspect.BoolType():
@@ -49,5 +49,7 @@ def _of(info: inspect.Type) -> st.SearchStrategy:
             return st.text(max_size=min(info.max_length or SIZE_MAX, SIZE_MAX))
         case inspect.BytesType():
             smallest = info.min_length or 0
-            return st.binary(min_size=smallest, max_size=max(smallest, min(info.max_length or SIZE_MAX, SIZE_MAX)))
+            return st.binary(
+                min_size=smallest, max_size=max(smallest, min(info.max_length or SIZE_MAX, SIZE_MAX))
+            )
     raise AssertionError(f"no strategy for {info}")

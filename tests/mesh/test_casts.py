@@ -19,7 +19,9 @@ def made(count: int, origin: Identity = A, incarnation: int = 1) -> list[Cast]:
     return [casts.make("topic", f"payload {i}".encode(), 0.0) for i in range(count)]
 
 
-def take(casts: Casts, cast: Cast, now: float = 0.0, origin: Identity = A, is_direct: bool = False) -> str | None:
+def take(
+    casts: Casts, cast: Cast, now: float = 0.0, origin: Identity = A, is_direct: bool = False
+) -> str | None:
     return casts.take(cast, origin.public, is_direct, now)
 
 
@@ -45,7 +47,14 @@ def test_our_own_cast_that_comes_back_is_not_delivered() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"payload": b"other"}, {"topic": "other"}, {"sequence": 2}, {"incarnation": 2}, {"signature": b""}, {"signature": bytes(64)}],
+    [
+        {"payload": b"other"},
+        {"topic": "other"},
+        {"sequence": 2},
+        {"incarnation": 2},
+        {"signature": b""},
+        {"signature": bytes(64)},
+    ],
 )
 def test_a_changed_cast_is_refused_and_the_genuine_one_still_delivered(changes: dict[str, object]) -> None:
     casts, (cast,) = Casts(B, 1), made(1)
@@ -116,12 +125,9 @@ def test_each_is_delivered_at_most_once_and_lacking_and_give_repair_the_rest(see
     casts, delivered = Casts(B, 1), []
     arriving = [each for each in sent * 2 if random.random() < 0.6]
     random.shuffle(arriving)
-    for cast in arriving:
-        if take(casts, cast) is None:
-            delivered.append(cast.sequence)
-    for cast in origin.give(casts.lacking(origin.held(0.0)), 1_000_000):
-        if take(casts, cast) is None:
-            delivered.append(cast.sequence)
+    delivered += [cast.sequence for cast in arriving if take(casts, cast) is None]
+    repaired = origin.give(casts.lacking(origin.held(0.0)), 1_000_000)
+    delivered += [cast.sequence for cast in repaired if take(casts, cast) is None]
     assert sorted(delivered) == list(range(1, count + 1))
     assert casts.lacking(origin.held(0.0)) == ()
 

@@ -33,7 +33,9 @@ def test_the_floor_is_at_least_the_date_of_the_release() -> None:
         ((10**15, HOUR_MS, HOUR_MS), HOUR_MS),
     ],
 )
-def test_the_mesh_is_the_middle_of_everybodys_clocks_ours_included(offsets_ms: tuple[int, ...], middle_ms: int) -> None:
+def test_the_mesh_is_the_middle_of_everybodys_clocks_ours_included(
+    offsets_ms: tuple[int, ...], middle_ms: int
+) -> None:
     assert guard(*offsets_ms).offset_ms() == middle_ms
 
 
@@ -43,7 +45,10 @@ def test_a_right_clock_is_not_doubted() -> None:
 
 
 def test_a_clock_before_the_floor_is_doubted() -> None:
-    assert guard().doubt(WALL_MS - FAR_OFF_MS - 1) == "the clock is before a time that this node has already seen signed"
+    assert (
+        guard().doubt(WALL_MS - FAR_OFF_MS - 1)
+        == "the clock is before a time that this node has already seen signed"
+    )
 
 
 def test_a_clock_far_off_most_peers_is_doubted() -> None:
@@ -66,7 +71,9 @@ def test_one_peer_alone_cannot_make_us_doubt_our_clock() -> None:
         ((), WALL_MS - HOUR_MS, WALL_MS),  # never below the floor
     ],
 )
-def test_the_meshs_time_is_ours_unless_ours_is_far_off(offsets_ms: tuple[int, ...], wall_ms: int, mesh_ms: int) -> None:
+def test_the_meshs_time_is_ours_unless_ours_is_far_off(
+    offsets_ms: tuple[int, ...], wall_ms: int, mesh_ms: int
+) -> None:
     assert guard(*offsets_ms).mesh_ms(wall_ms) == mesh_ms
 
 

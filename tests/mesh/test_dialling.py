@@ -210,7 +210,9 @@ def test_the_longest_waiting_goes_first() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(dead=st.integers(5, 120), took_s=st.sampled_from([0.0, 0.002, 1.0]), seed=st.integers(0, 1000))
-def test_with_many_dead_the_dials_settle_below_the_rate_and_starve_nobody(dead: int, took_s: float, seed: int) -> None:
+def test_with_many_dead_the_dials_settle_below_the_rate_and_starve_nobody(
+    dead: int, took_s: float, seed: int
+) -> None:
     """Once the pauses have grown, which takes each peer a handful of dials."""
     config = Config()
     machine = dialling(config, Random(seed))
@@ -219,7 +221,9 @@ def test_with_many_dead_the_dials_settle_below_the_rate_and_starve_nobody(dead: 
     settled, until = 4 * longest_s, 8 * longest_s
     dials = [each for each in simulate(machine, until, took_s) if each[0] >= settled]
     rate = len(dials) / (until - settled)
-    assert rate <= max(config.dials_per_s, dead / config.pause_max_s if dead < config.dials_per_s else 0) * 1.1
+    assert (
+        rate <= max(config.dials_per_s, dead / config.pause_max_s if dead < config.dials_per_s else 0) * 1.1
+    )
     assert Counter(node for _, node in dials).keys() == {f"z{i:03}" for i in range(dead)}
 
 

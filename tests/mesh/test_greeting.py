@@ -33,7 +33,9 @@ def hello_of(keys: Keys, nonce: bytes = b"d" * 16, **changes: object) -> Hello:
     return msgspec.structs.replace(Hello(1, 1, nonce, card_of(keys)), **changes)
 
 
-def welcome_by(greeter: Greeter, hello: Hello, sender: Keys = DIALLER, nonce: bytes = b"h" * 16, now: float = 0.0) -> Welcome:
+def welcome_by(
+    greeter: Greeter, hello: Hello, sender: Keys = DIALLER, nonce: bytes = b"h" * 16, now: float = 0.0
+) -> Welcome:
     return greeter.welcome(sender.identity.node, hello, card_of(HOST), nonce, WALL_MS, now)
 
 
@@ -118,7 +120,9 @@ BAD_HELLOS: list[tuple[str, Hello, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("hello", "code"), [each[1:] for each in BAD_HELLOS], ids=[each[0] for each in BAD_HELLOS])
+@pytest.mark.parametrize(
+    ("hello", "code"), [each[1:] for each in BAD_HELLOS], ids=[each[0] for each in BAD_HELLOS]
+)
 def test_a_bad_hello_is_refused_by_name_and_leaves_nothing_pending(hello: Hello, code: str) -> None:
     host = Greeter(HOST.identity, SITE.root)
     with pytest.raises(GreetingError) as refused:
@@ -128,7 +132,9 @@ def test_a_bad_hello_is_refused_by_name_and_leaves_nothing_pending(hello: Hello,
 
 
 def test_a_newer_peer_is_spoken_to_in_our_version() -> None:
-    welcome = welcome_by(Greeter(HOST.identity, SITE.root), hello_of(DIALLER, version_oldest=1, version_newest=7))
+    welcome = welcome_by(
+        Greeter(HOST.identity, SITE.root), hello_of(DIALLER, version_oldest=1, version_newest=7)
+    )
     assert welcome.version == 1
 
 
@@ -161,12 +167,18 @@ BAD_WELCOMES: list[tuple[str, Welcome, str]] = [
     ("with somebody else's signature", welcome(signature=THIRD.identity.sign(b"x")), "greeting-forged"),
     ("of somebody else", welcome(card=card_of(THIRD)), "origin-forged"),
     ("of another boot than was signed", welcome(card=card_of(HOST, boot=6)), "greeting-forged"),
-    ("with another site's chain", welcome(card=msgspec.structs.replace(card_of(HOST), chain=OTHER.keys[0].chain)), "wrong-root"),
+    (
+        "with another site's chain",
+        welcome(card=msgspec.structs.replace(card_of(HOST), chain=OTHER.keys[0].chain)),
+        "wrong-root",
+    ),
     ("for another site", welcome(card=msgspec.structs.replace(card_of(HOST), site="x")), "other-site"),
 ]
 
 
-@pytest.mark.parametrize(("bad", "code"), [each[1:] for each in BAD_WELCOMES], ids=[each[0] for each in BAD_WELCOMES])
+@pytest.mark.parametrize(
+    ("bad", "code"), [each[1:] for each in BAD_WELCOMES], ids=[each[0] for each in BAD_WELCOMES]
+)
 def test_a_bad_welcome_is_refused_by_name(bad: Welcome, code: str) -> None:
     g = greeting()
     with pytest.raises(GreetingError) as refused:
@@ -201,7 +213,11 @@ def test_a_confirm_without_a_hello_confirms_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "code"),
-    [({"echo": b"x" * 16}, "greeting-replayed"), ({"signature": b""}, "greeting-forged"), ({"signature": bytes(64)}, "greeting-forged")],
+    [
+        ({"echo": b"x" * 16}, "greeting-replayed"),
+        ({"signature": b""}, "greeting-forged"),
+        ({"signature": bytes(64)}, "greeting-forged"),
+    ],
 )
 def test_a_bad_confirm_is_refused_and_the_good_one_still_counts(changes: dict[str, bytes], code: str) -> None:
     g = greeting()
@@ -215,4 +231,6 @@ def test_the_hosts_own_signature_is_no_confirm() -> None:
     """The two signatures are over different words, so that neither can stand for the other."""
     g = greeting()
     with pytest.raises(GreetingError):
-        g.host.confirmed(DIALLER.identity.node, msgspec.structs.replace(g.confirm, signature=g.welcome.signature))
+        g.host.confirmed(
+            DIALLER.identity.node, msgspec.structs.replace(g.confirm, signature=g.welcome.signature)
+        )

@@ -13,7 +13,9 @@ def hearing(config: Config | None = None) -> Hearing:
     return hearing
 
 
-def ticked(machine: Hearing, until: float, since: float = 0.0) -> list[tuple[float, list[NodeId], list[NodeId]]]:
+def ticked(
+    machine: Hearing, until: float, since: float = 0.0
+) -> list[tuple[float, list[NodeId], list[NodeId]]]:
     """Tick a hundred times a second; the ticks at which something happened."""
     steps = [round(since + 0.01 * (i + 1), 2) for i in range(round((until - since) * 100))]
     told = [(now, *machine.tick(now)) for now in steps]
@@ -129,7 +131,9 @@ def test_the_wake_is_for_the_next_probe_or_verdict() -> None:
 
 
 @given(wakes_late_by=st.lists(st.floats(0, 0.02), min_size=1, max_size=300))
-def test_waking_when_asked_convicts_in_time_however_late_each_wake_is_by_a_little(wakes_late_by: list[float]) -> None:
+def test_waking_when_asked_convicts_in_time_however_late_each_wake_is_by_a_little(
+    wakes_late_by: list[float],
+) -> None:
     """Never before the verdict is due, and never much later: rounding must cost no whole wake."""
     machine = hearing()
     machine.hear(A, 0.0)

@@ -31,7 +31,19 @@ def test_an_id_is_26_base32_characters(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a" * 25, "a" * 27, "A" * 26, "1" * 26, "a" * 25 + "\n", "a" * 25 + "/", "#" * 26, "+" * 26, "é" * 26]
+    "text",
+    [
+        "",
+        "a" * 25,
+        "a" * 27,
+        "A" * 26,
+        "1" * 26,
+        "a" * 25 + "\n",
+        "a" * 25 + "/",
+        "#" * 26,
+        "+" * 26,
+        "é" * 26,
+    ],
 )
 def test_anything_else_is_no_id_and_so_never_part_of_a_topic(text: str) -> None:
     assert not is_node_id(text)
@@ -43,7 +55,24 @@ def test_host_labels_are_names(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-", "-a", "a-", "x" * 41, "Press", "press_3", "press 3", "press.3", "a/b", "a#", "a+", "a\n", "ä", "a\0"]
+    "text",
+    [
+        "",
+        "-",
+        "-a",
+        "a-",
+        "x" * 41,
+        "Press",
+        "press_3",
+        "press 3",
+        "press.3",
+        "a/b",
+        "a#",
+        "a+",
+        "a\n",
+        "ä",
+        "a\0",
+    ],
 )
 def test_anything_else_is_no_name(text: str) -> None:
     assert not is_node_name(text)

@@ -54,7 +54,10 @@ def test_proven_endpoints_survive_a_restart() -> None:
     assert PeerBook(saved).nodes() == [A]
 
 
-@pytest.mark.parametrize("damage", [b"", b"junk", b"\xc1", b"\x91\x92\xa2\xff\xfe\x01", b"\x91\x92\xa1h\xcf" + b"\xff" * 8, b"\x91" * 5000])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"junk", b"\xc1", b"\x91\x92\xa2\xff\xfe\x01", b"\x91\x92\xa1h\xcf" + b"\xff" * 8, b"\x91" * 5000],
+)
 def test_a_damaged_entry_costs_only_itself(damage: bytes) -> None:
     good = msgspec.msgpack.encode((ONE,))
     assert PeerBook({A: damage, B: good}).nodes() == [B]

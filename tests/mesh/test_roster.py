@@ -11,7 +11,6 @@ from mesh.events import Write
 from mesh.ids import NodeId, short_of
 from mesh.roster import (
     MEMBERS_MAX,
-    DepartureEntry,
     MemberEntry,
     RemovalEntry,
     Roster,
@@ -94,8 +93,14 @@ def test_of_two_certificates_the_later_counts_in_either_order() -> None:
 def test_nobody_is_known_in_an_empty_roster() -> None:
     roster = Roster(SITE.root)
     assert roster.digest == bytes(8)
-    assert (list(roster.members()), list(roster.removed()), roster.entries(), roster.have()) == ([], [], (), b"")
-    assert roster.member(A) is roster.identity(A) is roster.find("a") is roster.removal(A) is roster.removal_entry(A)
+    assert (list(roster.members()), list(roster.removed()), roster.entries(), roster.have()) == (
+        [],
+        [],
+        (),
+        b"",
+    )
+    reads = (roster.member, roster.identity, roster.find, roster.removal, roster.removal_entry)
+    assert [read(A) for read in reads] == [None] * 5
     assert roster.name(A) == A
     assert roster.left_at(A) == -1
 
@@ -169,24 +174,42 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("an entry of another kind", msgspec.msgpack.encode(["x", 1, 2]), "roster-malformed"),
     ("a number", msgspec.msgpack.encode(5), "roster-malformed"),
     ("deep nesting", b"\x91" * 50_000, "roster-malformed"),
-    ("a removal whose name is no text", b"\x92\xa1r\x96\xa2\xff\xfe\xa1d\xa0\x00\xc4\x00\xc4\x00", "roster-malformed"),
+    (
+        "a removal whose name is no text",
+        b"\x92\xa1r\x96\xa2\xff\xfe\xa1d\xa0\x00\xc4\x00\xc4\x00",
+        "roster-malformed",
+    ),
     ("no chain", encode_entry(MemberEntry((), bytes(32))), "roster-bad-chain"),
     ("a chain of junk", encode_entry(MemberEntry((b"x", b"y"), bytes(32))), "roster-bad-certificate"),
     ("a member of another site", OTHER.entries()[1], "roster-wrong-root"),
-    ("a certificate with somebody else's key", other_identity(entry_of(KEYS[3]), KEYS[2]), "roster-wrong-identity"),
+    (
+        "a certificate with somebody else's key",
+        other_identity(entry_of(KEYS[3]), KEYS[2]),
+        "roster-wrong-identity",
+    ),
     ("a removal by another site", removal_of(D, steward=OTHER.keys[0]), "roster-wrong-root"),
     ("a removal with a changed node", forged_removal(node=C), "roster-bad-signature"),
     ("a removal with a changed date", forged_removal(at_ms=1), "roster-bad-signature"),
     ("a removal with no signature", forged_removal(signature=b""), "roster-bad-signature"),
-    ("a removal by a member's own certificate", forged_removal(authority=KEYS[3].chain[0]), "roster-wrong-root"),
+    (
+        "a removal by a member's own certificate",
+        forged_removal(authority=KEYS[3].chain[0]),
+        "roster-wrong-root",
+    ),
     ("a departure with a changed incarnation", forged_departure(incarnation=9), "roster-bad-signature"),
     ("a departure of somebody else", forged_departure(node=C), "roster-bad-signature"),
-    ("a departure with another key", forged_departure(identity=KEYS[2].identity.public), "roster-bad-signature"),
+    (
+        "a departure with another key",
+        forged_departure(identity=KEYS[2].identity.public),
+        "roster-bad-signature",
+    ),
     ("a departure of a stranger", departure_of(OTHER.keys[1]), "roster-not-a-member"),
 ]
 
 
-@pytest.mark.parametrize(("entry", "reason"), [each[1:] for each in REFUSED], ids=[each[0] for each in REFUSED])
+@pytest.mark.parametrize(
+    ("entry", "reason"), [each[1:] for each in REFUSED], ids=[each[0] for each in REFUSED]
+)
 def test_what_does_not_prove_itself_is_refused_by_name_and_changes_nothing(entry: bytes, reason: str) -> None:
     roster = roster_of(*SITE.entries())
     digest = roster.digest
@@ -279,7 +302,9 @@ MEMBERS_FIRST = SITE.entries()  # a departure proves itself only for a known mem
 
 
 @given(order=st.permutations(POOL), twice=st.lists(st.sampled_from(POOL)))
-def test_the_same_entries_in_any_order_and_number_give_the_same_roster(order: list[bytes], twice: list[bytes]) -> None:
+def test_the_same_entries_in_any_order_and_number_give_the_same_roster(
+    order: list[bytes], twice: list[bytes]
+) -> None:
     expected = roster_of(*MEMBERS_FIRST, *POOL)
     one = roster_of(*MEMBERS_FIRST, *order, *twice)
     assert one.digest == expected.digest
@@ -297,7 +322,9 @@ def test_merging_in_parts_is_merging_at_once(split: int, order: list[bytes]) -> 
 
 
 @given(mine=st.sets(st.sampled_from(POOL)), theirs=st.sets(st.sampled_from(POOL)))
-def test_two_rosters_that_give_each_other_what_is_lacking_become_equal(mine: set[bytes], theirs: set[bytes]) -> None:
+def test_two_rosters_that_give_each_other_what_is_lacking_become_equal(
+    mine: set[bytes], theirs: set[bytes]
+) -> None:
     one, two = roster_of(*sorted(mine)), roster_of(*sorted(theirs))
     rounds = exchange(one, two)
     assert one.digest == two.digest
@@ -310,8 +337,14 @@ def test_one_batch_may_name_a_departure_before_its_member() -> None:
     assert roster_of(*batch).digest == roster_of(*reversed(batch)).digest
 
 
-@given(order=st.permutations([*SITE.entries(), renewed_by(KEYS[0], KEYS[3], days=10), removal_of(A, days_after(5), KEYS[1])]))
-def test_a_removed_stewards_certificates_are_void_from_its_removal_on_in_any_order(order: list[bytes]) -> None:
+@given(
+    order=st.permutations(
+        [*SITE.entries(), renewed_by(KEYS[0], KEYS[3], days=10), removal_of(A, days_after(5), KEYS[1])]
+    )
+)
+def test_a_removed_stewards_certificates_are_void_from_its_removal_on_in_any_order(
+    order: list[bytes],
+) -> None:
     """The member's older certificate, from before the removal, still counts."""
     roster = roster_of(*order)
     assert list(roster.members()) == [B, C, D]
@@ -322,7 +355,9 @@ def test_a_removed_stewards_certificates_are_void_from_its_removal_on_in_any_ord
 
 
 def test_another_stewards_certificate_outlives_the_removal_of_the_first() -> None:
-    roster = roster_of(*SITE.entries(), renewed_by(KEYS[1], KEYS[3], days=10), removal_of(A, days_after(5), KEYS[1]))
+    roster = roster_of(
+        *SITE.entries(), renewed_by(KEYS[1], KEYS[3], days=10), removal_of(A, days_after(5), KEYS[1])
+    )
     member = roster.member(D)
     assert member is not None
     assert member.not_after_ms == days_after(40)
@@ -350,7 +385,9 @@ def test_many_random_histories_agree() -> None:
         history = [
             *SITE.entries(),
             *(renewed_by(KEYS[random.randrange(2)], KEYS[3], random.uniform(0, 30)) for _ in range(3)),
-            removal_of(SITE.nodes[random.randrange(3)], days_after(random.uniform(0, 30)), KEYS[random.randrange(2)]),
+            removal_of(
+                SITE.nodes[random.randrange(3)], days_after(random.uniform(0, 30)), KEYS[random.randrange(2)]
+            ),
             departure_of(KEYS[3], random.randrange(5)),
         ]
         assert len({settled(shuffled(history, random)).digest for _ in range(3)}) == 1, f"seed {seed}"

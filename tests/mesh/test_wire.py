@@ -68,7 +68,10 @@ GOLDEN: list[tuple[Message, str]] = [
     (CastsHeld((("n", 1, 2, 3),)), "92129194a16e010203"),
     (CastsWanted((("n", 1, 2, 3),)), "92139194a16e010203"),
     (Refuse("code"), "9504a4636f6465a09090"),
-    (Report(1, "n", True, 2, (PathNote("m", "alive", True, False, ""),)), "961601a16ec3029195a16da5616c697665c3c2a0"),
+    (
+        Report(1, "n", True, 2, (PathNote("m", "alive", True, False, ""),)),
+        "961601a16ec3029195a16da5616c697665c3c2a0",
+    ),
 ]
 
 
@@ -80,11 +83,18 @@ def test_a_message_has_these_bytes_for_ever(message: Message, bytes_hex: str) ->
 
 
 def test_the_greeting_has_these_bytes_for_ever() -> None:
-    card = "9aa473697465a46e6f6465010203c420" + "00" * 32 + "92c4046c656166c409617574686f7269747991" + "92a1680104a5302e312e30"
+    card = (
+        "9aa473697465a46e6f6465010203c420"
+        + "00" * 32
+        + "92c4046c656166c409617574686f7269747991"
+        + "92a1680104a5302e312e30"
+    )
     hello = encode(Frame(9, LANE_LINK, 1, (Hello(1, 1, b"n" * 16, CARD),)))
     assert hello.hex() == "0194090001" + "91" + "95010101c410" + "6e" * 16 + card
     welcome = encode(Frame(9, LANE_ALL, 1, (Welcome(1, b"e" * 16, b"n" * 16, CARD, b"s"),)))
-    assert welcome.hex() == "0194090101" + "91" + "960201c410" + "65" * 16 + "c410" + "6e" * 16 + card + "c40173"
+    assert (
+        welcome.hex() == "0194090101" + "91" + "960201c410" + "65" * 16 + "c410" + "6e" * 16 + card + "c40173"
+    )
 
 
 def test_tags_are_never_used_twice_and_never_change() -> None:
@@ -138,7 +148,10 @@ def test_a_newer_senders_extra_fields_are_ignored() -> None:
 def test_an_older_senders_missing_fields_have_their_defaults() -> None:
     row = ["node", 1, 2, 3, 4, True, b""]
     data = bytes((VERSION,)) + msgspec.msgpack.encode([1, 0, 2, [[5, row, b"r", b"w", 5]]])
-    assert decode(data) == (Frame(1, 0, 2, (Beat(Row("node", 1, 2, 3, 4, True, b""), b"r", b"w", 5, False),)), 0)
+    assert decode(data) == (
+        Frame(1, 0, 2, (Beat(Row("node", 1, 2, 3, 4, True, b""), b"r", b"w", 5, False),)),
+        0,
+    )
 
 
 def test_a_message_of_the_future_is_skipped_and_the_rest_is_used() -> None:
@@ -150,7 +163,9 @@ def test_a_message_of_the_future_is_skipped_and_the_rest_is_used() -> None:
 
 
 def raw(*parts: object) -> bytes:
-    return bytes((VERSION,)) + b"".join(each if isinstance(each, bytes) else msgspec.msgpack.encode(each) for each in parts)
+    return bytes((VERSION,)) + b"".join(
+        each if isinstance(each, bytes) else msgspec.msgpack.encode(each) for each in parts
+    )
 
 
 NO_FRAMES: list[tuple[str, bytes, str]] = [
@@ -177,14 +192,24 @@ NO_FRAMES: list[tuple[str, bytes, str]] = [
     ("bytes after the end", encode(Frame(1, 0, 1, ())) + b"\x00", "frame-malformed"),
     ("a byte that MessagePack does not use", b"\x01\xc1\xc1", "frame-malformed"),
     ("four billion messages announced", b"\x01\x94\x01\x00\x01\xdd\xff\xff\xff\xff", "frame-shape"),
-    ("four billion bytes announced", b"\x01\x94\x01\x00\x01\x91\x92\x0b\xc6\xff\xff\xff\xff", "frame-truncated"),
+    (
+        "four billion bytes announced",
+        b"\x01\x94\x01\x00\x01\x91\x92\x0b\xc6\xff\xff\xff\xff",
+        "frame-truncated",
+    ),
     ("a map of four billion announced", b"\x01\x94\x01\x00\x01\x91\xdf\xff\xff\xff\xff", "frame-truncated"),
     ("200,000 arrays in one another", b"\x01" + b"\x91" * 200_000, "frame-shape"),
-    ("deep nesting inside a message", b"\x01\x94\x01\x00\x01\x91\x92\x63" + b"\x91" * 99_999 + b"\x90", "frame-malformed"),
+    (
+        "deep nesting inside a message",
+        b"\x01\x94\x01\x00\x01\x91\x92\x63" + b"\x91" * 99_999 + b"\x90",
+        "frame-malformed",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("data", "reason"), [each[1:] for each in NO_FRAMES], ids=[each[0] for each in NO_FRAMES])
+@pytest.mark.parametrize(
+    ("data", "reason"), [each[1:] for each in NO_FRAMES], ids=[each[0] for each in NO_FRAMES]
+)
 def test_what_is_no_frame_is_refused_by_name(data: bytes, reason: str) -> None:
     with pytest.raises(WireError) as refused:
         decode(data)
@@ -261,17 +286,27 @@ def test_a_rows_signature_is_not_part_of_what_is_signed() -> None:
 @pytest.mark.parametrize("field", [each for each in Row.__struct_fields__ if each != "signature"])
 def test_every_other_field_of_a_row_is_signed(field: str) -> None:
     value = getattr(ROW, field)
-    other = not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else value + value[:1]
+    other = (
+        not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else value + value[:1]
+    )
     assert msgspec.structs.replace(ROW, **{field: other}).content() != ROW.content()
 
 
 def test_a_casts_hops_are_not_signed_but_everything_else_is() -> None:
     cast = Cast("node", 1, 2, "topic", b"payload", b"sig", 0)
     assert msgspec.structs.replace(cast, hops=3).content() == cast.content()
-    for changes in ({"origin": "other"}, {"incarnation": 2}, {"sequence": 3}, {"topic": "x"}, {"payload": b"x"}):
+    for changes in (
+        {"origin": "other"},
+        {"incarnation": 2},
+        {"sequence": 3},
+        {"topic": "x"},
+        {"payload": b"x"},
+    ):
         assert msgspec.structs.replace(cast, **changes).content() != cast.content()
 
 
-@pytest.mark.parametrize(("host", "text"), [("10.0.0.1", "10.0.0.1:8883"), ("fe80::1", "[fe80::1]:8883"), ("press", "press:8883")])
+@pytest.mark.parametrize(
+    ("host", "text"), [("10.0.0.1", "10.0.0.1:8883"), ("fe80::1", "[fe80::1]:8883"), ("press", "press:8883")]
+)
 def test_an_endpoint_reads_as_people_write_it(host: str, text: str) -> None:
     assert str(Endpoint(host, 8883)) == text

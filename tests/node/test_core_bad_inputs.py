@@ -51,7 +51,16 @@ from mesh.wire import (
 from node.core import NodeCore
 from tests.mesh.cores import at, born, core_of, counted, endpoint_of, messages, only, sent_to
 from tests.mesh.puppet import Puppet, dialled, linked, welcome_in
-from tests.mesh.site import COLLIDING, WALL_MS, admitted, days_after, entry_of, make_site, public_bytes, reissued
+from tests.mesh.site import (
+    COLLIDING,
+    WALL_MS,
+    admitted,
+    days_after,
+    entry_of,
+    make_site,
+    public_bytes,
+    reissued,
+)
 
 SITE = make_site(5, stewards=2)
 KEYS = SITE.keys
@@ -127,17 +136,37 @@ BYTES: list[tuple[str, Callable[[Bench], list[tuple[str, str]]], str]] = [
     ("a truncated frame", lambda b: b.deliver(b.peer.seal(Probe(1))[:-1]), "frame-truncated"),
     ("a frame cut to its version", lambda b: b.deliver(b"\x01"), "frame-truncated"),
     ("an oversized frame", lambda b: b.deliver(b"\x01" + bytes(FRAME_BYTES_MAX)), "frame-oversized"),
-    ("a version that we do not speak", lambda b: b.deliver(b"\x02" + b.peer.seal(Probe(1))[1:]), "frame-version"),
+    (
+        "a version that we do not speak",
+        lambda b: b.deliver(b"\x02" + b.peer.seal(Probe(1))[1:]),
+        "frame-version",
+    ),
     ("a text for a frame", lambda b: b.deliver(b"\x01" + msgspec.msgpack.encode("hello")), "frame-shape"),
     ("JSON", lambda b: b.deliver(b'{"boot": 1}'), "frame-version"),
     ("huge integers", lambda b: b.raw(2**64 - 1, 0, 2**64 - 1, []), "frame-shape"),
     ("not a number", lambda b: b.raw(float("nan"), 0, 1, []), "frame-shape"),
     ("arrays nested 100,000 deep", lambda b: b.deliver(b"\x01" + b"\x91" * 100_000), "frame-shape"),
-    ("nesting inside a message", lambda b: b.deliver(b"\x01\x94\x01\x00\x01\x91\x92\x63" + b"\x91" * 99_999 + b"\x90"), "frame-malformed"),
-    ("four billion messages announced", lambda b: b.deliver(b"\x01\x94\x01\x00\x01\xdd\xff\xff\xff\xff"), "frame-shape"),
+    (
+        "nesting inside a message",
+        lambda b: b.deliver(b"\x01\x94\x01\x00\x01\x91\x92\x63" + b"\x91" * 99_999 + b"\x90"),
+        "frame-malformed",
+    ),
+    (
+        "four billion messages announced",
+        lambda b: b.deliver(b"\x01\x94\x01\x00\x01\xdd\xff\xff\xff\xff"),
+        "frame-shape",
+    ),
     ("257 messages in a frame", lambda b: b.raw(b.peer.boot, 0, 7, [[20]] * 257), "frame-shape"),
-    ("invalid UTF-8", lambda b: b.raw(b.peer.boot, 0, 7, [msgspec.Raw(b"\x92\x10\xa2\xff\xfe")]), "message-unknown"),
-    ("a token that is not a number", lambda b: b.raw(b.peer.boot, 0, 7, [[6, float("nan")]]), "message-unknown"),
+    (
+        "invalid UTF-8",
+        lambda b: b.raw(b.peer.boot, 0, 7, [msgspec.Raw(b"\x92\x10\xa2\xff\xfe")]),
+        "message-unknown",
+    ),
+    (
+        "a token that is not a number",
+        lambda b: b.raw(b.peer.boot, 0, 7, [[6, float("nan")]]),
+        "message-unknown",
+    ),
     ("a message of the future", unknown_tag_beside_a_probe, "message-unknown"),
     ("a replayed frame", replayed_frame, "frame-replayed"),
     ("a frame of another boot", frame_of_another_boot, "frame-stale-boot"),
@@ -177,19 +206,51 @@ def other_site_wholly(bench: Bench) -> list[tuple[str, str]]:
 
 DOOR: list[tuple[str, Callable[[Bench], list[tuple[str, str]]], str]] = [
     ("a beat at the door", lambda b: b.knock(b.other.beat(at(1))), "door-misused"),
-    ("a welcome at the door", lambda b: b.knock(Welcome(1, bytes(16), bytes(16), b.other.card(at(1)), b"")), "door-misused"),
+    (
+        "a welcome at the door",
+        lambda b: b.knock(Welcome(1, bytes(16), bytes(16), b.other.card(at(1)), b"")),
+        "door-misused",
+    ),
     ("a hello for another site", lambda b: b.knock(card_of(b, site="elsewhere")), "other-site"),
     ("a hello whose card names another node", lambda b: b.knock(card_of(b, node=E)), "origin-forged"),
-    ("a hello with another node's key", lambda b: b.knock(card_of(b, identity=KEYS[4].identity.public)), "origin-forged"),
-    ("a hello with another node's certificate", lambda b: b.knock(card_of(b, chain=KEYS[4].chain)), "origin-forged"),
+    (
+        "a hello with another node's key",
+        lambda b: b.knock(card_of(b, identity=KEYS[4].identity.public)),
+        "origin-forged",
+    ),
+    (
+        "a hello with another node's certificate",
+        lambda b: b.knock(card_of(b, chain=KEYS[4].chain)),
+        "origin-forged",
+    ),
     ("a chain of another root", lambda b: b.knock(card_of(b, chain=OTHER.keys[1].chain)), "wrong-root"),
-    ("a chain that has expired", lambda b: b.knock(card_of(b, chain=chain_of(KEYS[3], -31))), "certificate-expired"),
-    ("a chain that is not valid yet", lambda b: b.knock(card_of(b, chain=chain_of(KEYS[3], 2))), "certificate-early"),
+    (
+        "a chain that has expired",
+        lambda b: b.knock(card_of(b, chain=chain_of(KEYS[3], -31))),
+        "certificate-expired",
+    ),
+    (
+        "a chain that is not valid yet",
+        lambda b: b.knock(card_of(b, chain=chain_of(KEYS[3], 2))),
+        "certificate-early",
+    ),
     ("no chain", lambda b: b.knock(card_of(b, chain=())), "bad-chain"),
-    ("a chain of three", lambda b: b.knock(card_of(b, chain=(*KEYS[3].chain, KEYS[3].chain[1]))), "bad-chain"),
+    (
+        "a chain of three",
+        lambda b: b.knock(card_of(b, chain=(*KEYS[3].chain, KEYS[3].chain[1]))),
+        "bad-chain",
+    ),
     ("a chain of four", lambda b: b.knock(card_of(b, chain=KEYS[3].chain * 2)), "message-unknown"),
-    ("certificates of junk", lambda b: b.knock(card_of(b, chain=(b"\x30\x82", b"\x00" * 4000))), "bad-certificate"),
-    ("versions of the future", lambda b: b.knock(changed(b.other.hello(at(1)), version_oldest=2, version_newest=3)), "version-unknown"),
+    (
+        "certificates of junk",
+        lambda b: b.knock(card_of(b, chain=(b"\x30\x82", b"\x00" * 4000))),
+        "bad-certificate",
+    ),
+    (
+        "versions of the future",
+        lambda b: b.knock(changed(b.other.hello(at(1)), version_oldest=2, version_newest=3)),
+        "version-unknown",
+    ),
     ("a confirm without a hello", lambda b: b.knock(Confirm(bytes(16), bytes(64))), "confirm-unexpected"),
     ("a confirm of another welcome", lambda b: confirm_with(b, echo=bytes(16)), "greeting-replayed"),
     ("a confirm with a wrong signature", lambda b: confirm_with(b, signature=bytes(64)), "greeting-forged"),
@@ -208,7 +269,9 @@ def test_bad_greetings_at_the_door(bad: Callable[[Bench], list[tuple[str, str]]]
 def test_a_greeting_of_another_site_is_refused_and_persists_nothing() -> None:
     bench = Bench()
     stranger = Puppet(OTHER.keys[1], bench.core)
-    effects = stranger.knock(at(1), changed(stranger.hello(at(1)), card=changed(stranger.card(at(1)), site=SITE.root.site)))
+    effects = stranger.knock(
+        at(1), changed(stranger.hello(at(1)), card=changed(stranger.card(at(1)), site=SITE.root.site))
+    )
     assert counted(effects) == [("wrong-root", STRANGER)]
     assert only(effects, Persist) == []
     bench.still_works()
@@ -220,7 +283,11 @@ def test_a_greeting_of_another_site_is_refused_and_persists_nothing() -> None:
 def welcomed_with(change: Callable[[Welcome], Welcome]) -> tuple[Bench, list[tuple[str, str]], list[Hangup]]:
     bench = Bench()
     dial = dialled(bench.core.handle(EndpointFound(endpoint_of(3), D, Source.MDNS), at(1)), D)
-    (hello,) = [each for each in messages(bench.core.handle(LinkOpened(dial.link, D), at(1))) if isinstance(each, Hello)]
+    (hello,) = [
+        each
+        for each in messages(bench.core.handle(LinkOpened(dial.link, D), at(1)))
+        if isinstance(each, Hello)
+    ]
     bench.other.link = dial.link
     effects = bench.other.tell(at(1), change(bench.other.welcome(hello, at(1))))
     return bench, counted(effects), only(effects, Hangup)
@@ -242,7 +309,9 @@ WELCOMES: list[tuple[str, Callable[[Welcome], Welcome], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "counter"), [each[1:] for each in WELCOMES], ids=[each[0] for each in WELCOMES])
+@pytest.mark.parametrize(
+    ("change", "counter"), [each[1:] for each in WELCOMES], ids=[each[0] for each in WELCOMES]
+)
 def test_a_bad_welcome_ends_the_dial(change: Callable[[Welcome], Welcome], counter: str) -> None:
     bench, told, hangups = welcomed_with(change)
     assert told == [(counter, D)]
@@ -272,7 +341,9 @@ def beat_with(bench: Bench, row: Row) -> Beat:
 def removal(node: NodeId = A, **changes: object) -> bytes:
     authority = KEYS[0].authority
     assert authority is not None
-    return encode_entry(RemovalEntry(msgspec.structs.replace(authority.remove(node, "a", "", WALL_MS), **changes)))
+    return encode_entry(
+        RemovalEntry(msgspec.structs.replace(authority.remove(node, "a", "", WALL_MS), **changes))
+    )
 
 
 def cast(**changes: object) -> Cast:
@@ -314,19 +385,53 @@ def forged_departure() -> bytes:
 
 LINKED: list[tuple[str, Callable[[Bench], list[tuple[str, str]]], str]] = [
     ("a beat with somebody else's row", lambda b: b.tell(beat_with(b, forged_row(b))), "row-forged"),
-    ("a beat whose row has no signature", lambda b: b.tell(beat_with(b, msgspec.structs.replace(b.peer.row(), signature=b""))), "row-forged"),
-    ("a beat whose row was changed", lambda b: b.tell(beat_with(b, msgspec.structs.replace(b.peer.row(), broker_up=False))), "row-forged"),
+    (
+        "a beat whose row has no signature",
+        lambda b: b.tell(beat_with(b, msgspec.structs.replace(b.peer.row(), signature=b""))),
+        "row-forged",
+    ),
+    (
+        "a beat whose row was changed",
+        lambda b: b.tell(beat_with(b, msgspec.structs.replace(b.peer.row(), broker_up=False))),
+        "row-forged",
+    ),
     ("rows with a bad signature", lambda b: b.tell(Rows((forged_row(b),))), "row-forged"),
-    ("rows signed by the peer in another's name", lambda b: b.tell(Rows((forged_row(b, signature=b.peer.keys.identity.sign(forged_row(b).content())),))), "row-forged"),
+    (
+        "rows signed by the peer in another's name",
+        lambda b: b.tell(
+            Rows((forged_row(b, signature=b.peer.keys.identity.sign(forged_row(b).content())),))
+        ),
+        "row-forged",
+    ),
     ("a roster entry of junk", lambda b: b.tell(RosterEntries((b"junk",))), "roster-malformed"),
     ("a roster entry that nests", lambda b: b.tell(RosterEntries((b"\x91" * 100_000,))), "roster-malformed"),
     ("a member of another root", lambda b: b.tell(RosterEntries((wrong_root_entry(),))), "roster-wrong-root"),
-    ("a member with another's key", lambda b: b.tell(RosterEntries((junk_key_entry(),))), "roster-wrong-identity"),
-    ("a removal with a bad signature", lambda b: b.tell(RosterEntries((removal(signature=bytes(64)),))), "roster-bad-signature"),
-    ("a removal of another site", lambda b: b.tell(RosterEntries((removal(authority=OTHER.keys[0].chain[1]),))), "roster-wrong-root"),
-    ("a departure in another's name", lambda b: b.tell(RosterEntries((forged_departure(),))), "roster-bad-signature"),
+    (
+        "a member with another's key",
+        lambda b: b.tell(RosterEntries((junk_key_entry(),))),
+        "roster-wrong-identity",
+    ),
+    (
+        "a removal with a bad signature",
+        lambda b: b.tell(RosterEntries((removal(signature=bytes(64)),))),
+        "roster-bad-signature",
+    ),
+    (
+        "a removal of another site",
+        lambda b: b.tell(RosterEntries((removal(authority=OTHER.keys[0].chain[1]),))),
+        "roster-wrong-root",
+    ),
+    (
+        "a departure in another's name",
+        lambda b: b.tell(RosterEntries((forged_departure(),))),
+        "roster-bad-signature",
+    ),
     ("two nodes with one short name", colliding_members, "roster-short-name-twice"),
-    ("a removal of junk in a refusal", lambda b: b.tell(Refuse("identity-cloned", "", (), (b"junk",)))[1:], "roster-malformed"),
+    (
+        "a removal of junk in a refusal",
+        lambda b: b.tell(Refuse("identity-cloned", "", (), (b"junk",)))[1:],
+        "roster-malformed",
+    ),
     ("a refusal with a code of its own", lambda b: b.tell(Refuse("identity-cloned" * 2)), "refused-other"),
     ("a forged cast", lambda b: b.tell(changed(cast(), payload=b"other")), "cast-forged"),
     ("a cast without a signature", lambda b: b.tell(changed(cast(), signature=b"")), "cast-forged"),
@@ -337,12 +442,28 @@ LINKED: list[tuple[str, Callable[[Bench], list[tuple[str, str]]], str]] = [
     ("a cast that is too large", lambda b: b.tell(cast(payload=bytes(100_001))), "cast-oversized"),
     ("a probe's reply never asked for", lambda b: b.tell(ProbeReply(10**9, WALL_MS)), "probe-unasked"),
     ("a probe's reply by somebody else", probe_answered_by_another, "probe-unasked"),
-    ("an address of a stranger", lambda b: b.tell(Addresses(((STRANGER, (endpoint_of(9),)),))), "address-of-stranger"),
-    ("addresses of four thousand strangers", lambda b: b.tell(Addresses(tuple((f"{i:026}", (endpoint_of(9),)) for i in range(4000)))), "address-of-stranger"),
-    ("17 addresses of one node", lambda b: b.tell(Addresses(((A, tuple(endpoint_of(i) for i in range(17))),))), "message-unknown"),
+    (
+        "an address of a stranger",
+        lambda b: b.tell(Addresses(((STRANGER, (endpoint_of(9),)),))),
+        "address-of-stranger",
+    ),
+    (
+        "addresses of four thousand strangers",
+        lambda b: b.tell(Addresses(tuple((f"{i:026}", (endpoint_of(9),)) for i in range(4000)))),
+        "address-of-stranger",
+    ),
+    (
+        "17 addresses of one node",
+        lambda b: b.tell(Addresses(((A, tuple(endpoint_of(i) for i in range(17))),))),
+        "message-unknown",
+    ),
     ("a hello inside a link", lambda b: b.tell(b.peer.hello(at(1))), "message-misplaced"),
     ("a confirm inside a link", lambda b: b.tell(Confirm(bytes(16), b"")), "message-misplaced"),
-    ("a welcome behind a probe", lambda b: b.tell(Probe(1), Welcome(1, bytes(16), bytes(16), b.peer.card(at(1)), b"")), "message-misplaced"),
+    (
+        "a welcome behind a probe",
+        lambda b: b.tell(Probe(1), Welcome(1, bytes(16), bytes(16), b.peer.card(at(1)), b"")),
+        "message-misplaced",
+    ),
     ("a certificate of junk", lambda b: b.tell(Renewed((b"x", b"y"))), "renewal-bad-certificate"),
     ("a certificate that is not ours", lambda b: b.tell(Renewed(KEYS[2].chain)), "renewal-not-ours"),
     ("our own certificate again", lambda b: b.tell(Renewed(KEYS[1].chain)), "renewal-not-ours"),
@@ -423,7 +544,9 @@ def test_ten_thousand_endpoints_found_keep_memory_and_dials_bounded() -> None:
     for place in range(10_000):
         node = [A, NodeId(f"{place:026}"), None, B][place % 4]
         endpoint = Endpoint(f"10.{place >> 16}.{place >> 8 & 255}.{place & 255}", 8883)
-        dials += len(only(bench.core.handle(EndpointFound(endpoint, node, Source.MDNS), at(1 + place / 100_000)), Dial))
+        dials += len(
+            only(bench.core.handle(EndpointFound(endpoint, node, Source.MDNS), at(1 + place / 100_000)), Dial)
+        )
     assert dials <= 40
     assert len(bench.core.state.book.nodes()) <= 4096
     assert len(bench.core.state.book.strays()) <= 256
@@ -482,7 +605,9 @@ def test_a_cast_as_large_as_a_frame_does_not_break_who_passes_it_on() -> None:
     neighbour = linked(KEYS[3], bench.core, boot=3)
     bench.peer = linked(KEYS[2], bench.core, mono=1, boot=1)
     size = FRAME_BYTES_MAX - len(encode(Frame(1, 0, 9, (Cast(C, 1, 1, "t", bytes(70_000)),)))) + 70_000
-    assert counted(bench.peer.deliver(at(1), encode(Frame(1, 0, 9, (Cast(C, 1, 1, "t", bytes(size)),))))) == [("cast-oversized", C)]
+    assert counted(bench.peer.deliver(at(1), encode(Frame(1, 0, 9, (Cast(C, 1, 1, "t", bytes(size)),))))) == [
+        ("cast-oversized", C)
+    ]
     assert neighbour.tell(at(1), Probe(1)) != []
 
 
@@ -531,7 +656,5 @@ def test_a_thousand_refusals_make_no_thousand_counters() -> None:
 
 def test_nobody_can_make_the_core_change_a_peers_state_with_what_it_does_not_prove() -> None:
     bench = Bench()
-    for _, bad, _ in LINKED:
-        bench.peer = Bench().peer  # a fresh one each time: its core is not ours
     effects = bench.peer.tell(at(1), Rows((forged_row(bench, A),)), RosterEntries((removal(signature=b""),)))
     assert only(effects, PeerChanged) == []

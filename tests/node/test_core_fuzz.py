@@ -7,13 +7,22 @@ from random import Random
 import msgspec
 import pytest
 
-from mesh.events import CastRequested, EndpointFound, ExamRequested, FrameReceived, RenewalRequested, Source, Woke
-from mesh.wire import Beat, Frame, Probe, ProbeReply, decode
+from mesh.events import (
+    CastRequested,
+    EndpointFound,
+    ExamRequested,
+    FrameReceived,
+    RenewalRequested,
+    Source,
+    Woke,
+)
+from mesh.wire import Beat, Frame, Probe, ProbeReply, RosterEntries, decode
 from node.core import NodeCore
 from tests.mesh.cores import at, core_of, endpoint_of, sent_to
 from tests.mesh.plant import Plant
 from tests.mesh.puppet import Puppet, linked
 from tests.mesh.site import admitted, entry_of, make_site
+from tests.node.memory import memory_of
 
 SITE = make_site(5, stewards=2)
 KEYS = SITE.keys
@@ -26,13 +35,7 @@ def recorded() -> list[Recorded]:
     """What three honest nodes say to each other while they meet, cast, renew, examine and lose one another."""
     plant = Plant(SITE, 3)
     said: list[Recorded] = []
-    carry = plant._carry
-
-    def listening(process: object, peer: object, link: object, data: bytes, door: bool) -> None:
-        said.append((door, data))
-        carry(process, peer, link, data, door)  # type: ignore[arg-type]  # passed on as it came
-
-    plant._carry = listening  # type: ignore[assignment]  # between the plant and its wires
+    plant.on_sent = lambda data, door: said.append((door, data))
     plant.form()
     for process in plant.processes:
         plant.tell(process, CastRequested("topic", b"payload"))
@@ -106,7 +109,15 @@ class Fuzzer:
     def _overwrite_number(self, data: bytes) -> bytes:
         """Lengths and counters of MessagePack are where parsers break."""
         place = self._random.randrange(len(data) + 1)
-        number = self._random.choice((b"\xcf" + b"\xff" * 8, b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\x00"))
+        number = self._random.choice(
+            (
+                b"\xcf" + b"\xff" * 8,
+                b"\xdd\xff\xff\xff\xff",
+                b"\xdf\xff\xff\xff\xff",
+                b"\xc6\xff\xff\xff\xff",
+                b"\x00",
+            )
+        )
         return data[:place] + number + data[place + len(number) :]
 
     def _resequence(self, data: bytes) -> bytes:
@@ -119,7 +130,11 @@ class Fuzzer:
         frame, other = self._decoded(data), self._decoded(self._random.choice(self._corpus)[1])
         mixed = [*frame.messages, *other.messages]
         self._random.shuffle(mixed)
-        return self._encoded(msgspec.structs.replace(frame, messages=tuple(mixed[:200]), sequence=self._random.randrange(10**6)))
+        return self._encoded(
+            msgspec.structs.replace(
+                frame, messages=tuple(mixed[:200]), sequence=self._random.randrange(10**6)
+            )
+        )
 
     def _random_bytes(self, _: bytes) -> bytes:
         return b"\x01" + self._random.randbytes(self._random.randrange(200))
@@ -151,17 +166,13 @@ class Target:
         link = self._random.choice((0, 0, 0, 1, 7))
         self.core.handle(FrameReceived(link, sender, door, data), at(self.now))
         if self._random.random() < 0.02:
-            self.core.handle(EndpointFound(endpoint_of(self._random.randrange(9)), sender, Source.MDNS), at(self.now))
+            self.core.handle(
+                EndpointFound(endpoint_of(self._random.randrange(9)), sender, Source.MDNS), at(self.now)
+            )
         while self.core.wake_at <= self.now:
             before = self.core.wake_at
             self.core.handle(Woke(), at(self.now))
             assert self.core.wake_at > before, "a wake that changes nothing would be asked for again for ever"
-
-    def sizes(self) -> dict[str, int]:
-        """Everything of the core that could grow, by name."""
-        found: dict[str, int] = {}
-        _measure("core", self.core, found, set())
-        return found
 
     def still_works(self) -> None:
         """A healthy peer that nobody has abused links, is answered, and hears the same as before."""
@@ -175,22 +186,6 @@ class Target:
         assert beats[-1].roster_digest == self.core.state.roster.digest
 
 
-def _measure(name: str, thing: object, found: dict[str, int], seen: set[int]) -> None:
-    if id(thing) in seen or isinstance(thing, type | str | bytes | int | float | Random | msgspec.Struct):
-        return
-    seen.add(id(thing))
-    if isinstance(thing, dict | list | set | tuple):
-        found[name] = len(thing)
-        for each in list(thing.values() if isinstance(thing, dict) else thing)[:20]:
-            _measure(f"{name}[]", each, found, seen)
-        return
-    if callable(thing) or not type(thing).__module__.startswith(("mesh", "node")):
-        return
-    slots = [slot for kind in type(thing).__mro__ for slot in getattr(kind, "__slots__", ())]
-    for field in [*getattr(thing, "__dict__", {}), *slots]:
-        _measure(f"{name}.{field}", getattr(thing, field, None), found, seen)
-
-
 def fuzz(seconds: float, seed: int) -> None:
     target = Target(seed)
     roster, rows = target.core.state.roster.entries(), dict(target.core.state.rows._rows)
@@ -202,7 +197,7 @@ def fuzz(seconds: float, seed: int) -> None:
             target.take(*next(fuzzer))
             count += 1
     assert count > 100
-    sizes = target.sizes()
+    sizes = memory_of(target.core)
     too_large = {name: size for name, size in sizes.items() if size > 1200}
     assert too_large == {}, "a window is 1024 wide; a site of five nodes needs nothing larger"
     assert sum(sizes.values()) < 12_000
@@ -262,8 +257,6 @@ def test_a_fuzzed_core_still_learns_what_is_true() -> None:
         target.take(*next(fuzzer))
     peer = Puppet(KEYS[4], target.core, boot=10**6)
     peer.greet(at(target.now + 1))
-    from mesh.wire import RosterEntries
-
     new = admitted(SITE, "new", "new")
     peer.tell(at(target.now + 1), RosterEntries((entry_of(new),)))
     assert target.core.state.roster.is_member(new.identity.node)

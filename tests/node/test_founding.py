@@ -34,7 +34,7 @@ def test_the_founder_is_a_steward_with_a_root_of_its_own(tmp_path: Path) -> None
     assert (member.name, member.is_steward, member.steward) == ("first", True, keys.identity.node)
     assert member.not_after_ms == NOW_MS + 30 * DAY_MS
     assert Home(tmp_path / "a").root_key.exists()
-    assert roster_of(tmp_path / "a").members() == [keys.identity.node]
+    assert roster_of(tmp_path / "a").members() == (keys.identity.node,)
     assert load(Home(tmp_path / "a").config, {}).fabric.port == 9000
     assert not Home(tmp_path / "a").unfinished.exists()
 
@@ -49,7 +49,7 @@ def test_a_provisioned_member_and_the_steward_know_each_other(tmp_path: Path) ->
     second = admit(tmp_path / "a", tmp_path / "b", "second", NOW_MS, port=9001)
     third = admit(tmp_path / "a", tmp_path / "c", "third", NOW_MS, certificate_days=0.5)
     assert third.root.verify_chain(third.chain).not_after_ms == NOW_MS + DAY_MS // 2
-    assert roster_of(tmp_path / "b").members() == sorted([first.identity.node, second.identity.node])
+    assert roster_of(tmp_path / "b").members() == tuple(sorted([first.identity.node, second.identity.node]))
     assert roster_of(tmp_path / "a").members() == roster_of(tmp_path / "c").members()
     assert (second.authority, Home(tmp_path / "b").root_key.exists()) == (None, False)
     assert load(Home(tmp_path / "c").config, {}).trust.certificate_days == 0.5

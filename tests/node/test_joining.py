@@ -82,7 +82,7 @@ async def test_a_joiner_becomes_a_member_and_knows_who_else_is(site: Site, home:
     assert (joined.site_name, joined.members) == ("plant", 2)
     with Store(home.database) as store:
         roster = Roster(keys.root, store.load()[ROSTER_TABLE])
-    assert roster.members() == sorted([site.keys.identity.node, keys.identity.node])
+    assert roster.members() == tuple(sorted([site.keys.identity.node, keys.identity.node]))
     assert roster.digest == site.roster.digest
     assert [each.identity for each in site.admitted] == [keys.identity.public]
 

@@ -133,6 +133,10 @@ class Dialling:
         target = self._peers.get(node)
         return target.last_error if target else ""
 
+    def stray_errors(self) -> dict[Endpoint, str]:
+        """Why the endpoints whose node is unknown lead nowhere, as far as they were tried."""
+        return {endpoint: target.last_error for endpoint, target in self._strays.items() if target.last_error}
+
     @property
     def in_flight(self) -> int:
         return sum(t.in_flight for t in self._peers.values()) + sum(

@@ -1,8 +1,7 @@
 """The doorway: greetings in and out, and what comes of them: a link, a refusal, or a cloned identity noticed."""
 
-from dataclasses import dataclass, field
-
-from mesh.events import HOSTED, IdentityCloned
+from mesh.clones import Clones
+from mesh.events import HOSTED
 from mesh.greeting import GIVE_UP_S, REPEAT_S, Dialling, GreetingError
 from mesh.ids import NodeId
 from mesh.links import Dialled
@@ -10,13 +9,10 @@ from mesh.now import Now
 from mesh.roster import MemberEntry, encode_entry
 from mesh.roster_sync import RosterSync
 from mesh.state import FabricState
-from mesh.trust import verify
-from mesh.wire import VERSION, VERSION_OLDEST, Addresses, Card, Confirm, Hello, Refuse, Row, Welcome
+from mesh.wire import VERSION, VERSION_OLDEST, Addresses, Card, Confirm, Hello, Refuse, Welcome
 
 REFUSE_EVERY_S = 1.0  # to one peer: refusing must not become a flood
 REFUSED_MAX = 1024  # peers whom we have lately refused
-BOOTS_MAX = 8  # past boots remembered per peer
-NOTICE_EVERY_S = 5.0
 CODES = frozenset(
     {
         *("no-session", "halted", "removed", "not-a-member", "identity-cloned"),
@@ -41,24 +37,13 @@ CODES = frozenset(
 """What a Refuse may say: a peer must not make up counters."""
 
 
-@dataclass(slots=True)
-class _Boots:
-    """Which processes have greeted us with one identity."""
-
-    current: int
-    superseded: list[int] = field(default_factory=list)
-    cloned: bool = False
-    rows: dict[int, Row] = field(default_factory=dict)  # the last row signed by each boot: evidence
-    noticed_at: dict[int, float] = field(default_factory=dict)  # by boot; bounded like `rows`
-
-
 class Doorway:
     """Opens links. `linked` is called with each peer whose greeting is complete."""
 
-    def __init__(self, state: FabricState, roster_sync: RosterSync) -> None:
+    def __init__(self, state: FabricState, roster_sync: RosterSync, clones: Clones) -> None:
         self._state = state
         self._roster_sync = roster_sync
-        self._boots: dict[NodeId, _Boots] = {}
+        self._clones = clones
         self._refused_at: dict[NodeId, float] = {}
 
     # -- the dialler's side
@@ -95,7 +80,10 @@ class Doorway:
             return False  # a repeated welcome
         try:
             confirm = state.greeter.confirm(greeting, welcome, self._at_ms(now))
-            self._require_not_removed(NodeId(welcome.card.node))
+            self._require_not_removed(greeting.peer)
+            if greeting.peer != state.me:
+                self._take_entry(welcome.card, now)
+                self._require_known(greeting.peer)
         except GreetingError as error:
             state.count(error.code, greeting.peer)
             if error.code != "greeting-replayed":  # a late answer to an earlier hello decides nothing
@@ -103,9 +91,13 @@ class Doorway:
             return False
         greeting.confirm = confirm
         greeting.repeat_at = now.mono + REPEAT_S
-        state.links.confirm(dialled)
         state.send_over(dialled.link, greeting.peer, confirm, door=True)
-        self._accept(welcome.card, now)
+        if greeting.peer == state.me:
+            self._clones.proven(welcome.card.boot, welcome.card.started_ms)
+            self._give_up(dialled, "another process uses this identity", now)
+            return False
+        state.links.confirm(dialled)
+        self._accept(welcome.card, dialled.link, now)
         return True
 
     def heard_from_host(self, dialled: Dialled) -> None:
@@ -117,8 +109,8 @@ class Doorway:
 
     def hello(self, sender: NodeId, hello: Hello, now: Now) -> None:
         state = self._state
-        if sender == state.me:
-            self._greeted_by_ourselves(hello, now)
+        if sender == state.me and hello.card.boot == state.birth.boot:
+            self._met_ourselves(now)
             return
         if state.halted:
             self.refuse(HOSTED, sender, "halted", state.halted, now)
@@ -144,12 +136,15 @@ class Doorway:
         except GreetingError as error:
             state.count(error.code, sender)
             return False
+        if card is not None and sender == state.me:
+            self._clones.proven(card.boot, card.started_ms)
+            return False
         if card is None and not state.links.is_hosted(sender):
             state.count("confirm-unexpected", sender)
         if card is None or state.halted or not state.roster.is_member(sender):
             return False
         state.links.host(sender)
-        self._accept(card, now)
+        self._accept(card, HOSTED, now)
         return True
 
     def refuse(self, link: int, peer: NodeId, code: str, detail: str, now: Now) -> None:
@@ -172,43 +167,17 @@ class Doorway:
         state.count(f"refused-{code}", sender)
         self._roster_sync.merge(refuse.removals, sender, now)
         for row in refuse.evidence:
-            self.check_own_row(row, now)
+            self._clones.check_own_row(row)
         dialled = state.links.get(link)
         if code != "identity-cloned" and dialled is not None and dialled.peer == sender:
             self._give_up(dialled, f"refused: {code}", now)
 
-    def check_own_row(self, row: Row, now: Now) -> None:
-        """A row that bears our name and that this process did not sign: is somebody else using our identity?"""
-        state = self._state
-        birth = state.birth
-        is_ours = row.node == state.me and row.boot != birth.boot
-        is_later = row.incarnation >= birth.incarnation or row.started_ms > birth.started_ms
-        if is_ours and is_later and verify(state.keys.identity.public, row.signature, row.content()):
-            self._cloned(row.boot, row.started_ms)
-
-    def saw_row(self, sender: NodeId, row: Row, now: Now) -> None:
-        """A linked peer's own row: evidence for its other self, should there be one."""
-        boots = self._boots.get(sender)
-        if boots is None:
-            return
-        boots.rows[row.boot] = row
-        if len(boots.rows) > BOOTS_MAX:
-            oldest = next(iter(boots.rows))
-            del boots.rows[oldest]
-            boots.noticed_at.pop(oldest, None)
-        others = tuple(each for boot, each in boots.rows.items() if boot != row.boot)
-        noticed_at = boots.noticed_at.get(row.boot, float("-inf"))
-        if boots.cloned and others and now.mono - noticed_at >= NOTICE_EVERY_S:
-            boots.noticed_at[row.boot] = now.mono
-            self._state.send(
-                sender, Refuse("identity-cloned", "another process uses this identity", others[-2:])
-            )
-
-    def _accept(self, card: Card, now: Now) -> None:
+    def _accept(self, card: Card, link: int, now: Now) -> None:
         """A greeting is complete: its card is proven and fresh."""
         state, node = self._state, NodeId(card.node)
         self._take_entry(card, now)
-        self._take_boot(card)
+        if self._clones.greeted(card, now):
+            self._end_former(node, link, now)
         state.lanes.greet(node, card.boot)
         state.membership.greeted(node, card.incarnation, now.mono)
         if state.hearing.hear(node, now.mono):
@@ -224,38 +193,19 @@ class Doorway:
         entry = encode_entry(MemberEntry(card.chain, card.identity))
         self._roster_sync.merge((entry,), NodeId(card.node), now)
 
-    def _take_boot(self, card: Card) -> None:
-        """Only a process that is alive answers a fresh greeting: a past boot that does is a second process."""
-        state, node = self._state, NodeId(card.node)
-        boots = self._boots.setdefault(node, _Boots(card.boot))
-        if card.boot == boots.current:
-            return
-        if card.boot in boots.superseded and not boots.cloned:
-            boots.cloned = True
-            state.count("identity-cloned", node)
-            state.add(IdentityCloned(node, ours=False, halted=False))
-        if boots.current not in boots.superseded:
-            boots.superseded = [*boots.superseded[1 - BOOTS_MAX :], boots.current]
-        boots.current = card.boot
-
-    def _greeted_by_ourselves(self, hello: Hello, now: Now) -> None:
-        """Either we have dialled our own broker, or a process with our certificate has."""
+    def _end_former(self, node: NodeId, link: int, now: Now) -> None:
+        """The peer is another process than before: what links we had with that one are not with this one."""
         state = self._state
-        if hello.card.boot != state.birth.boot:
-            state.send_over(HOSTED, state.me, Refuse("identity-cloned", "", (state.row,)))
-            self._cloned(hello.card.boot, hello.card.started_ms)
-            return
-        for dialled in state.links.with_peer(state.me):
+        for dialled in state.links.with_peer(node):
+            if dialled.link != link and dialled.is_up:
+                self._give_up(dialled, "it is another process now", now)
+        if link != HOSTED:
+            state.links.unhost(node)
+
+    def _met_ourselves(self, now: Now) -> None:
+        """We have dialled our own broker."""
+        for dialled in self._state.links.with_peer(self._state.me):
             self._give_up(dialled, "that is this node itself", now)
-
-    def _cloned(self, boot: int, started_ms: int) -> None:
-        """Another live process is us. Whoever started later stops taking part."""
-        state = self._state
-        is_later = (state.birth.started_ms, state.birth.boot) > (started_ms, boot)
-        if is_later and not state.halted:
-            state.halted = "another process with this node's identity is running and started earlier"
-        state.count("identity-cloned", state.me)
-        state.add(IdentityCloned(state.me, ours=True, halted=is_later))
 
     def _require_not_removed(self, sender: NodeId) -> None:
         removal = self._state.roster.removal(sender)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from mesh.batches import batches
-from mesh.doorway import Doorway
+from mesh.clones import Clones
 from mesh.ids import NodeId, short_of
 from mesh.now import Now
 from mesh.pacing import Pacing
@@ -25,9 +25,9 @@ ROW_BYTES = 200  # without whom it hears
 class RowSync:
     """Owns the spreading of rows."""
 
-    def __init__(self, state: FabricState, doorway: Doorway) -> None:
+    def __init__(self, state: FabricState, clones: Clones) -> None:
         self._state = state
-        self._doorway = doorway
+        self._clones = clones
         self._pacing = Pacing(WANTED_EVERY_S, WANTED_EVERY_MAX_S)
         self._passing: dict[NodeId, NodeId] = {}  # author -> from whom we have it
         self._pass_at = float("inf")
@@ -40,7 +40,8 @@ class RowSync:
         """Note that whom we hear may have changed; losses are told at once, gains soon."""
         state = self._state
         heard = pack(state.hearing.heard())
-        if heard == state.row.heard and state.broker_up == state.row.broker_up and state.row.version:
+        is_told = (state.row.broker_up, state.row.twin) == (state.broker_up, state.twin)
+        if heard == state.row.heard and is_told and state.row.version:
             self._sign_at = float("inf")
             return
         lost = (
@@ -71,7 +72,7 @@ class RowSync:
                 state.count("row-forged", sender)
                 return
             self.take(beat.row, sender, now)
-            self._doorway.saw_row(sender, beat.row, now)
+            self._clones.saw_row(sender, beat.row, now)
         if beat.roster_digest != state.roster.digest:
             return  # rows are compared among equal rosters only
         if beat.rows_digest == state.rows.digest:
@@ -88,7 +89,7 @@ class RowSync:
         """Verify and hold a row that is news; pass it on to those who cannot hear its author."""
         state, author = self._state, NodeId(row.node)
         if author == state.me:
-            self._doorway.check_own_row(row, now)
+            self._clones.check_own_row(row)
             return
         if not state.roster.is_member(author) or not state.rows.is_news(row):
             return

@@ -38,6 +38,7 @@ from mesh.rows import Rows
 from mesh.trust import Authority, Identity, Root
 from mesh.wire import Addresses, Card, Endpoint, Message, Row
 
+ROW_VERSION_MAX = 2**62  # far beyond any that counts up from one
 CLOCK_TABLE = "clock"
 FLOOR_DIGITS_MAX = 16  # milliseconds since 1970, with centuries to spare
 STUCK_AFTER_S = 0.1  # on a LAN a dial that has not got through by then has met a cut
@@ -109,6 +110,7 @@ class FabricState:
         self.dialling = Dialling(config.dialling, self.me, random)
         self.casts = Casts(keys.identity, birth.incarnation)
         self.row = Row(self.me, birth.incarnation, 0, birth.boot, birth.started_ms, False, b"")
+        self.twin = 0  # the boot of another process that has signed in our name
         self.paths_changed = True  # whom we hear, or somebody's row, has changed since the last look
         self._effects: list[Effect] = []
 
@@ -148,9 +150,17 @@ class FabricState:
             birth.started_ms,
             self.broker_up,
             heard,
+            twin=self.twin,
         )
         self.row = msgspec.structs.replace(unsigned, signature=self.keys.identity.sign(unsigned.content()))
         self.rows.put(self.row)
+
+    def answer_twin(self, row: Row) -> None:
+        """Somebody else has signed this row in our name: our next one names it and, of one incarnation, is newer."""
+        self.twin = row.boot
+        if row.incarnation == self.birth.incarnation and row.version >= self.row.version:
+            self.row = msgspec.structs.replace(self.row, version=min(row.version, ROW_VERSION_MAX))
+        self.paths_changed = True
 
     # -- effects
 

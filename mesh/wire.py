@@ -103,6 +103,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     broker_up: bool
     heard: Annotated[bytes, Meta(max_length=PEERS_MAX * 4)]  # short names, sorted, four bytes each
     signature: Signature = b""
+    twin: Count = 0  # another process's boot that has signed in this node's name: named, so that it knows
 
     def content(self) -> bytes:
         return b"fieldmesh row\0" + msgspec.msgpack.encode(msgspec.structs.replace(self, signature=b""))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from mesh.cast_sync import CastSync
+from mesh.clones import Clones
 from mesh.dialling import Attempt
 from mesh.doorway import Doorway
 from mesh.events import (
@@ -99,8 +100,9 @@ class NodeCore:
     ) -> None:
         self._state = FabricState(config, keys, birth, saved, random)
         self._roster_sync = RosterSync(self._state)
-        self._doorway = Doorway(self._state, self._roster_sync)
-        self._row_sync = RowSync(self._state, self._doorway)
+        clones = Clones(self._state)
+        self._doorway = Doorway(self._state, self._roster_sync, clones)
+        self._row_sync = RowSync(self._state, clones)
         self._cast_sync = CastSync(self._state)
         self._probes = Probes(self._state)
         self._upkeep = Upkeep(self._state, self._roster_sync)

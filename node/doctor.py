@@ -36,6 +36,8 @@ class Examined:
     mdns_on: bool = True
     broker_error: str = ""
     last_errors: Mapping[NodeId, str] = field(default_factory=dict)
+    stray_errors: Mapping[str, str] = field(default_factory=dict)  # by the seed's HOST:PORT
+    mode: str = "own"
 
 
 def examine(seen: Examined) -> list[Finding]:
@@ -46,6 +48,7 @@ def examine(seen: Examined) -> list[Finding]:
         *_certificates(seen),
         *_duplicates(seen),
         *_dials(seen),
+        *_seeds(seen),
         *_paths(seen),
         *_mdns(seen),
     ]
@@ -58,20 +61,27 @@ def _own_state(seen: Examined) -> list[Finding]:
         cure = "see `fieldmesh status`; a cloned or removed node joins again in a fresh home"
         found.append(Finding("halted", "error", f"this node takes no part: {seen.node.halted}", cure))
     if seen.broker_error and not seen.node.broker_up:
-        found.append(
-            Finding(
-                "broker-down",
-                "error",
-                f"this node's broker is down: {seen.broker_error}",
-                "the node goes on as a dial-only leaf; see its log for mosquitto's own words",
-            )
-        )
+        found.append(_broker_down(seen))
     if seen.node.isolated:
         cure = (
             "check this machine's cable and switch port; `ip link` shows whether the interface has a carrier"
         )
         found.append(Finding("isolated", "error", "this node hears nobody", cure))
+    if seen.node.isolated and "greeting unanswered" in seen.last_errors.values():
+        what = "brokers take this node's certificate, and no node answers its greeting"
+        cure = "a steward may have removed it while it was away: on another node, fieldmesh member list"
+        found.append(Finding("greeting-unanswered", "error", what, cure))
     return found
+
+
+def _broker_down(seen: Examined) -> Finding:
+    if seen.mode == "shared":
+        what = f"no shared broker can be reached: {seen.broker_error}"
+        cure = "start one of [fabric] brokers or mend the network to it; the nodes then find each other again"
+        return Finding("broker-down", "error", what, cure)
+    what = f"this node's broker is down: {seen.broker_error}"
+    cure = "the node goes on as a dial-only leaf; see its log for mosquitto's own words"
+    return Finding("broker-down", "error", what, cure)
 
 
 def _clocks(seen: Examined) -> list[Finding]:
@@ -154,29 +164,63 @@ def _dials(seen: Examined) -> list[Finding]:
     return found
 
 
+def _seeds(seen: Examined) -> list[Finding]:
+    """Seeds that lead nowhere."""
+    found = []
+    for place, error in sorted(seen.stray_errors.items()):
+        if error == "wrong-root":
+            what = f"the seed {place} shows a certificate of another root"
+            cure = "a node of another site listens there: mend [fabric] seeds, or let it join this site"
+            found.append(Finding("wrong-root", "error", what, cure))
+        elif error == "refused":
+            cure = "is fieldmesh running there, and is it the port of its broker (default 8883)?"
+            found.append(Finding("seed-refused", "warning", f"nothing listens at the seed {place}", cure))
+        elif error in ("timeout", "no-route"):
+            cure = (
+                "is that machine on? Then open this TCP port in the firewalls between, or mend [fabric] seeds"
+            )
+            found.append(Finding("seed-silent", "warning", f"the seed {place} does not answer", cure))
+        else:
+            what = f"what answers at the seed {place} is no node's broker ({error})"
+            cure = "a seed is a node's broker port (default 8883), not a steward's join port (8884)"
+            found.append(Finding("seed-not-a-node", "warning", what, cure))
+    return found
+
+
 def _paths(seen: Examined) -> list[Finding]:
     """Pairs of nodes that do not hear each other though both take part."""
     found = []
     names = {peer.node: peer.name for peer in seen.peers} | {seen.node.node: seen.node.name}
     for peer in seen.peers:
         if peer.path.startswith("via "):
+            if peer.is_leaf and seen.mode == "leaf":
+                continue  # two leaves have nothing to dial
             what = f"no direct path between {seen.node.name} and {peer.name}; messages go {peer.path}"
             found.append(Finding("path-broken", "warning", what, _PATH_CURE))
         elif peer.state == "unreachable":
-            cure = "start it, or mend its network; if it is gone for good: fieldmesh member remove"
+            cure = _absence_cure(seen.last_errors.get(peer.node, ""))
             found.append(Finding("unreachable", "warning", f"{peer.name} is unreachable: {peer.why}", cure))
     told = set()
+    leaves = {peer.node for peer in seen.peers if peer.is_leaf}
     for reporter, report in sorted(seen.reports.items()):
         for path in report.paths:
             pair = frozenset((reporter, path.node))
             is_pair_of_others = path.node in names and path.node != seen.node.node and pair not in told
-            if is_pair_of_others and path.state == "alive" and not path.heard:
+            if is_pair_of_others and path.state == "alive" and not path.heard and not pair <= leaves:
                 told.add(pair)
                 what = (
                     f"no direct path between {names.get(reporter, reporter)} and {names[NodeId(path.node)]}"
                 )
                 found.append(Finding("path-broken", "warning", what, _PATH_CURE))
     return found
+
+
+def _absence_cure(error: str) -> str:
+    if error == "refused":
+        return "that machine is up and its broker is not: start fieldmesh there, or look at its log"
+    if error == "timeout":
+        return "is that machine on? Then mend its network, or open its broker's port in the firewalls between"
+    return "start it, or mend its network; if it is gone for good: fieldmesh member remove"
 
 
 _PATH_CURE = "a cable, a VLAN or a firewall stands between these two; traffic goes round meanwhile"

@@ -194,6 +194,8 @@ class Verbs:
                 last_errors={
                     each.node: state.dialling.last_error(each.node) for each in peers if not each.linked
                 },
+                stray_errors={str(place): why for place, why in state.dialling.stray_errors().items()},
+                mode=app.config.fabric.mode,
             )
         )
         return {

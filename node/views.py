@@ -25,6 +25,7 @@ class PeerView:
     certificate_not_after_ms: int | None
     is_steward: bool
     incarnation: int
+    is_leaf: bool = False  # as far as we know it hosts no broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def peer_views(state: FabricState, probes: Probes, now: Now) -> list[PeerView]:
                 certificate_not_after_ms=member.not_after_ms if member else None,
                 is_steward=bool(member and member.is_steward),
                 incarnation=max(standing.incarnation, row.incarnation if row else -1),
+                is_leaf=not state.book.endpoints(node),
             )
         )
     return sorted(views, key=lambda view: (view.name, view.node))

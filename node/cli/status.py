@@ -51,6 +51,8 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if result["mode"] == "own":
         rows.insert(3, ("broker", f"{broker_text}, {', '.join(result['endpoints']) or 'no endpoint'}"))
+    if result["mode"] == "shared":
+        rows.insert(3, ("broker", broker.get("url") or f"none ({broker.get('last_error') or 'looking'})"))
     if result["clock_doubt"]:
         rows.append(("clock", click.style(result["clock_doubt"], fg="red")))
     return rows

@@ -148,6 +148,15 @@ class Machine:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} still runs after {within_s:g} s\n{self.log}") from None
 
+    def exits_soon(self, within_s: float = 3.0) -> bool:
+        """Whether it ends by itself instead of coming up."""
+        deadline = time.monotonic() + within_s
+        while self.is_running and time.monotonic() < deadline:
+            if self.control_socket.exists():
+                return False
+            time.sleep(LOOK_EVERY_S)
+        return not self.is_running
+
     def kill(self) -> None:
         """Power off."""
         assert self._process is not None

@@ -103,3 +103,20 @@ def test_the_last_word_of_each_peer_counts() -> None:
 def test_the_clocks_that_are_remembered_are_bounded() -> None:
     clock = guard(*[HOUR_MS] * 500)
     assert len(clock._offsets) == PEERS_MAX
+
+
+@pytest.mark.parametrize(
+    ("offsets_ms", "ahead_ms", "is_believed"),
+    [
+        ((), FAR_OFF_MS, True),
+        ((), HOUR_MS, False),  # alone with our clock: nobody else has come that far
+        ((HOUR_MS,), HOUR_MS, True),  # our clock may be slow: the one peer's has come that far
+        ((0, 0), HOUR_MS, False),
+        ((HOUR_MS, 0), HOUR_MS, False),
+        ((HOUR_MS, HOUR_MS), HOUR_MS, True),
+    ],
+)
+def test_a_date_is_believed_when_most_clocks_have_come_as_far(
+    offsets_ms: tuple[int, ...], ahead_ms: int, is_believed: bool
+) -> None:
+    assert guard(*offsets_ms).is_believed(WALL_MS + ahead_ms, WALL_MS) is is_believed

@@ -158,3 +158,14 @@ def test_a_slower_beat_still_convicts() -> None:
         now = min(machine.wake_at(), now + 2.0)
         machine.tick(now)
     assert 5.99 <= now <= 6.2
+
+
+def test_whatever_is_handled_first_after_a_gap_shows_that_we_had_stopped() -> None:
+    machine = hearing()
+    machine.hear(A, 0.0)
+    machine.awake(0.0)
+    machine.awake(5.0)
+    assert machine.stalls == 1
+    assert not machine.is_suspect(A, 5.0)
+    assert machine.tick(5.0) == ([A], [])
+    assert machine.stalls == 1

@@ -9,16 +9,20 @@ import pytest
 
 from mesh.events import (
     CastRequested,
+    Dial,
+    DialFailed,
     EndpointFound,
+    Event,
     ExamRequested,
     FrameReceived,
+    LinkOpened,
     RenewalRequested,
     Source,
     Woke,
 )
 from mesh.wire import Beat, Frame, Probe, ProbeReply, RosterEntries, decode
 from node.core import NodeCore
-from tests.mesh.cores import at, core_of, endpoint_of, sent_to
+from tests.mesh.cores import at, core_of, endpoint_of, only, sent_to
 from tests.mesh.plant import Plant
 from tests.mesh.puppet import Puppet, linked
 from tests.mesh.site import admitted, entry_of, make_site
@@ -164,15 +168,21 @@ class Target:
         self.now += 0.001
         sender = self._random.choice([*SITE.nodes, A, B, C])
         link = self._random.choice((0, 0, 0, 1, 7))
-        self.core.handle(FrameReceived(link, sender, door, data), at(self.now))
+        self._handle(FrameReceived(link, sender, door, data))
         if self._random.random() < 0.02:
-            self.core.handle(
-                EndpointFound(endpoint_of(self._random.randrange(9)), sender, Source.MDNS), at(self.now)
-            )
+            self._handle(EndpointFound(endpoint_of(self._random.randrange(9)), sender, Source.MDNS))
         while self.core.wake_at <= self.now:
             before = self.core.wake_at
-            self.core.handle(Woke(), at(self.now))
+            self._handle(Woke())
             assert self.core.wake_at > before, "a wake that changes nothing would be asked for again for ever"
+
+    def _handle(self, event: Event) -> None:
+        """Every dial is answered, as a driver must."""
+        for dial in only(self.core.handle(event, at(self.now)), Dial):
+            if dial.expected is not None and self._random.random() < 0.5:
+                self.core.handle(LinkOpened(dial.link, dial.expected), at(self.now))
+            else:
+                self.core.handle(DialFailed(dial.link, "refused"), at(self.now))
 
     def still_works(self) -> None:
         """A healthy peer that nobody has abused links, is answered, and hears the same as before."""

@@ -176,4 +176,5 @@ class Dialling:
         return self._peers.get(attempt.node)
 
     def _pause_max(self) -> float:
-        return max(self._config.pause_max_s, len(self._peers) / self._config.dials_per_s)
+        dialled = sum(target.linked_at is None for target in self._peers.values())
+        return max(self._config.pause_max_s, dialled / self._config.dials_per_s)

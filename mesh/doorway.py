@@ -179,6 +179,7 @@ class Doorway:
         if self._clones.greeted(card, now):
             self._end_former(node, link, now)
         state.lanes.greet(node, card.boot)
+        state.releases[node] = card.release
         state.membership.greeted(node, card.incarnation, now.mono)
         if state.hearing.hear(node, now.mono):
             state.paths_changed = True

@@ -20,7 +20,7 @@ class Config:
     unreachable_after_s: float = 2.0  # the observer's verdict; at 20 % loss ten probes fail once in a million
     probe_every_s: float = 0.1
     stall_s: float = 0.75  # a wake this late means that we were not running
-    isolated_after_s: float = 2.5  # counted from the last frame of anybody
+    isolated_after_s: float = 2.5  # counted from the start; later, silence itself tells
 
 
 @dataclass(slots=True)

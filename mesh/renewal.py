@@ -4,11 +4,21 @@ from collections.abc import Sequence
 from random import Random
 
 from mesh.ids import NodeId
+from mesh.trust import BACKDATE_MS
 
 LIFE_FRACTION = 2 / 3
 JITTER_FRACTION = 0.05  # a site's nodes joined on one day do not all come back in one minute
 RETRY_S = 15.0
 CHECK_S = 30.0
+FRESH_MS = 60_000  # a certificate this new is not replaced: a member that asks on and on gets the same ...
+FRESH_FRACTION = 1 / 3  # ... for at most this part of its life
+
+
+def is_fresh(not_before_ms: int, not_after_ms: int, wall_ms: int) -> bool:
+    """Whether a certificate was issued only just now."""
+    issued_ms = not_before_ms + BACKDATE_MS
+    fresh_ms = min(FRESH_MS, (not_after_ms - issued_ms) * FRESH_FRACTION)
+    return abs(wall_ms - issued_ms) < fresh_ms
 
 
 class Renewal:

@@ -1,7 +1,8 @@
 """Who is a member of the site, and how we know: entries that prove themselves, merged in any order.
 
-The roster is a join-semilattice: per node the newest valid certificate chain, for ever the first removal, and
-the departure with the highest incarnation. Two rosters that have seen the same entries are equal.
+The roster is a join-semilattice: per node the newest valid certificate chain, each steward's first removal of it,
+and the departure with the highest incarnation. Two rosters that have seen the same entries are equal.
+Which removals count is worked out from all of them: what a steward signed after its own removal is void.
 """
 
 import hashlib
@@ -84,7 +85,8 @@ class Roster:
     def __init__(self, root: Root, saved: Mapping[str, bytes] | None = None) -> None:
         self._root = root
         self._held: dict[NodeId, _Held] = {}
-        self._removals: dict[NodeId, RemovalEntry] = {}
+        self._signed: dict[NodeId, dict[NodeId, RemovalEntry]] = {}  # by steward and node, void or not
+        self._removals: dict[NodeId, RemovalEntry] = {}  # those that count
         self._departures: dict[NodeId, DepartureEntry] = {}
         self._older: dict[NodeId, list[_Held]] = {}  # certificates that newer ones have replaced
         self._encoded: dict[str, bytes] = {}  # by table key, exactly what is persisted
@@ -120,6 +122,11 @@ class Roster:
         held = self._held.get(node)
         return held.member if held else None
 
+    def chain(self, node: NodeId) -> tuple[bytes, ...]:
+        """The node's newest certificate that counts, or nothing."""
+        held = self._held.get(node)
+        return tuple(held.entry.chain) if held else ()
+
     def identity(self, node: NodeId) -> bytes | None:
         held = self._held.get(node)
         return held.entry.identity if held else None
@@ -149,7 +156,8 @@ class Roster:
         return entry.removal if entry else None
 
     def removal_entry(self, node: NodeId) -> bytes | None:
-        return self._encoded.get(f"r:{node}")
+        entry = self._removals.get(node)
+        return encode_entry(entry) if entry else None
 
     def entries(self) -> tuple[bytes, ...]:
         return tuple(self._encoded[key] for key in sorted(self._encoded))
@@ -188,23 +196,27 @@ class _Merging:
         self._removed: list[NodeId] = []
         self._fresh: list[bytes] = []
         self._refused: list[str] = []
+        self._members: list[MemberEntry] = []
         self._departed: list[DepartureEntry] = []
 
     def take(self, data: bytes) -> None:
+        if _hash(data) in self._roster._hashes:
+            return
         try:
             entry = _decoder.decode(data)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             self._refused.append("roster-malformed")
             return
-        if isinstance(entry, DepartureEntry):
-            self._departed.append(
-                entry
-            )  # only a member can leave: taken when all of this batch's members are
-        else:
+        if isinstance(entry, RemovalEntry):
             self._prove(entry)
+        elif isinstance(entry, MemberEntry):
+            self._members.append(entry)  # taken when all of this batch's removals are
+        else:
+            self._departed.append(entry)  # only a member can leave: taken when all of this batch's members are
 
     def done(self) -> Merged:
-        for entry in self._departed:
+        self._settle_removals()
+        for entry in (*self._members, *self._departed):
             self._prove(entry)
         return Merged(
             tuple(Write(TABLE, key, value) for key, value in sorted(self._writes.items())),
@@ -232,6 +244,7 @@ class _Merging:
         if node_id_of(entry.identity) != node:
             raise TrustError("wrong-identity")
         if self._is_void(member):
+            self._set_aside(_Held(entry, member))
             raise TrustError("removed-steward")
         held = roster._held.get(node)
         if held is not None and _rank(held) >= _rank(_Held(entry, member)):
@@ -249,19 +262,30 @@ class _Merging:
         self._changed.append(node)
 
     def _take_removal(self, entry: RemovalEntry) -> None:
-        roster, node = self._roster, entry.removal.node
-        known = roster._removals.get(node)
+        node, steward = entry.removal.node, self._roster._root.verify_removal(entry.removal)
+        signed = self._roster._signed.setdefault(steward, {})
+        known = signed.get(node)
         if known is not None and _removal_rank(known) <= _removal_rank(entry):
             return
-        roster._root.verify_removal(entry.removal)
-        if known is None and len(roster._removals) >= MEMBERS_MAX:
-            raise TrustError("full")
-        roster._removals[node] = entry
-        self._keep(f"r:{node}", entry)
-        self._changed.append(node)
-        if known is None:
-            self._removed.append(node)
-        self._drop_void_certificates(node)
+        if known is None and len(signed) >= MEMBERS_MAX:
+            raise TrustError("full")  # for this steward alone: a stolen one must not use up the others' room
+        signed[node] = entry
+        self._keep(f"r:{node}:{steward}", entry)
+
+    def _settle_removals(self) -> None:
+        """Work out anew which removals count, and what follows for certificates."""
+        roster, before = self._roster, self._roster._removals
+        roster._removals = _counting(roster._signed)
+        differing = [
+            node
+            for node in sorted({*before, *roster._removals})
+            if before.get(node) != roster._removals.get(node)
+        ]
+        self._changed.extend(differing)
+        self._removed.extend(node for node in differing if node not in before)
+        if differing:
+            roster._members = None
+            self._choose_certificates(set(differing))
 
     def _take_departure(self, entry: DepartureEntry) -> None:
         roster, node = self._roster, NodeId(entry.node)
@@ -280,30 +304,48 @@ class _Merging:
         removal = self._roster.removal(member.steward)
         return removal is not None and member.not_before_ms > removal.at_ms
 
-    def _drop_void_certificates(self, steward: NodeId) -> None:
+    def _choose_certificates(self, stewards: set[NodeId]) -> None:
+        """These stewards' removals came, went or moved: whose certificates do that, too?"""
         roster = self._roster
-        for node in [n for n, held in roster._held.items() if held.member.steward == steward]:
-            if self._is_void(roster._held[node].member):
-                self._fall_back(node)
-                self._changed.append(node)
+        for node in sorted({*roster._held, *roster._older}):
+            current = roster._held.get(node)
+            known = [*roster._older.get(node, ()), *([current] if current else [])]
+            if any(held.member.steward in stewards for held in known):
+                self._choose_certificate(node, current, known)
 
-    def _fall_back(self, node: NodeId) -> None:
-        """This node's certificate counts no more; the one before it may."""
-        roster = self._roster
-        older = [held for held in roster._older.get(node, ()) if not self._is_void(held.member)]
-        if older:
-            roster._held[node] = max(older, key=_rank)
-            self._keep(f"m:{node}", roster._held[node].entry)
+    def _choose_certificate(self, node: NodeId, current: _Held | None, known: list[_Held]) -> None:
+        """Put the newest certificate that counts into its place, or none."""
+        best = max((held for held in known if not self._is_void(held.member)), key=_rank, default=None)
+        if best is current:
+            return
+        if current is not None:
+            self._set_aside(current)
+        if best is None:
+            self._drop_member(node)
+        elif current is not None or self._has_room(node):
+            self._roster._held[node] = best
+            self._keep(f"m:{node}", best.entry)
         else:
-            del roster._held[node]
-            roster._by_short.pop(short_of(node), None)
-            self._forget(f"m:{node}")
+            return
+        self._changed.append(node)
+
+    def _has_room(self, node: NodeId) -> bool:
+        roster = self._roster
+        return len(roster._held) < MEMBERS_MAX and roster._by_short.setdefault(short_of(node), node) == node
+
+    def _drop_member(self, node: NodeId) -> None:
+        del self._roster._held[node]
+        self._roster._by_short.pop(short_of(node), None)
+        self._forget(f"m:{node}")
 
     def _set_aside(self, held: _Held) -> None:
-        """Keep an older certificate: a steward's removal may make the newer ones void."""
-        older = {_rank(each): each for each in (*self._roster._older.get(held.member.node, ()), held)}
-        newest = sorted(older)[-OLDER_MAX:]
-        self._roster._older[held.member.node] = [older[rank] for rank in newest]
+        """Keep a certificate that does not count now: a steward's removal, or its end, may change that."""
+        node, aside = held.member.node, self._roster._older
+        if node not in aside and len(aside) >= MEMBERS_MAX:
+            return
+        older = {_rank(each): each for each in (*aside.get(node, ()), held)}
+        newest = sorted(older, key=lambda rank: (not self._is_void(older[rank].member), rank))[-OLDER_MAX:]
+        aside[node] = [older[rank] for rank in newest]
 
     def _keep(self, key: str, entry: Entry) -> None:
         data = encode_entry(entry)
@@ -326,6 +368,16 @@ class _Merging:
 
 def _rank(held: _Held) -> tuple[int, tuple[bytes, ...]]:
     return (held.member.not_before_ms, tuple(held.entry.chain))
+
+
+def _counting(signed: Mapping[NodeId, Mapping[NodeId, RemovalEntry]]) -> dict[NodeId, RemovalEntry]:
+    """Per node the first removal that counts. In the order of their dates, so that no circle can void itself."""
+    found: dict[NodeId, RemovalEntry] = {}
+    every = ((steward, entry) for steward, removals in signed.items() for entry in removals.values())
+    for steward, entry in sorted(every, key=lambda each: _removal_rank(each[1])):
+        if steward not in found:
+            found.setdefault(entry.removal.node, entry)
+    return found
 
 
 def _removal_rank(entry: RemovalEntry) -> tuple[int, bytes]:

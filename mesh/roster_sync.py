@@ -31,7 +31,7 @@ class RosterSync:
         merged = state.roster.merge(entries)
         for reason in merged.refused:
             state.count(reason, source or "")
-        if not merged.changed:
+        if not merged.writes:
             return
         state.persist(merged.writes)
         state.rows.forget_names()

@@ -6,6 +6,7 @@ from random import Random
 
 import msgspec
 
+from mesh.batches import batches
 from mesh.casts import Casts
 from mesh.clock import ClockGuard
 from mesh.dialling import Attempt, Dialling
@@ -36,12 +37,13 @@ from mesh.roster import TABLE as ROSTER_TABLE
 from mesh.roster import MemberEntry, Roster, encode_entry
 from mesh.rows import Rows
 from mesh.trust import Authority, Identity, Root
-from mesh.wire import Addresses, Card, Endpoint, Message, Row
+from mesh.wire import PEERS_MAX, Addresses, Card, Endpoint, Message, Row
 
+ADDRESSES_BYTES_MAX = 100_000  # per message, well under a frame
 ROW_VERSION_MAX = 2**62  # far beyond any that counts up from one
 CLOCK_TABLE = "clock"
 FLOOR_DIGITS_MAX = 16  # milliseconds since 1970, with centuries to spare
-STUCK_AFTER_S = 0.1  # on a LAN a dial that has not got through by then has met a cut
+STUCK_AFTER_S = 0.4  # a slow machine's handshake is through by then; what is not has met a cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class FabricState:
         self.dialling = Dialling(config.dialling, self.me, random)
         self.casts = Casts(keys.identity, birth.incarnation)
         self.row = Row(self.me, birth.incarnation, 0, birth.boot, birth.started_ms, False, b"")
+        self.releases: dict[NodeId, str] = {}  # what each greeted peer runs; members only
         self.twin = 0  # the boot of another process that has signed in our name
         self.paths_changed = True  # whom we hear, or somebody's row, has changed since the last look
         self._effects: list[Effect] = []
@@ -135,7 +138,6 @@ class FabricState:
             self.keys.identity.public,
             self.chain,
             self.endpoints,
-            now.wall_ms,
             self.config.release,
         )
 
@@ -219,8 +221,8 @@ class FabricState:
         """To a linked peer: where every other member was last proven to listen."""
         known = [(each, self.book.proven(each)) for each in self.roster.members()]
         addresses = tuple((each, found) for each, found in known if found and each != peer)
-        if addresses:
-            self.send(peer, Addresses(addresses))
+        for batch in batches(addresses, _endpoints_bytes, ADDRESSES_BYTES_MAX, PEERS_MAX):
+            self.send(peer, Addresses(batch))
 
     def set_access(self, now: Now) -> None:
         """Let in whoever is a member with a certificate that is still good; shut out the removed."""
@@ -267,6 +269,10 @@ class FabricState:
 
     def is_overlay(self) -> bool:
         return len(self.membership.here()) + 1 > self.config.full_mesh_max
+
+
+def _endpoints_bytes(address: tuple[NodeId, tuple[Endpoint, ...]]) -> int:
+    return 40 + sum(len(each.host) + 8 for each in address[1])
 
 
 def _floor(saved: bytes) -> int:

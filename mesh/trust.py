@@ -165,8 +165,8 @@ class Root:
         self._authorities[certificate] = authority
         return authority
 
-    def verify_removal(self, removal: Removal) -> None:
-        """TrustError unless a steward of this site signed the removal."""
+    def verify_removal(self, removal: Removal) -> NodeId:
+        """The steward of this site that signed the removal, or TrustError."""
         authority = self.verify_authority(removal.authority)
         key = authority.public_key()
         assert isinstance(key, Ed25519PublicKey)  # _parsed saw to it
@@ -174,6 +174,7 @@ class Root:
             key.verify(removal.signature, removal.content())
         except InvalidSignature:
             raise TrustError("bad-signature", "removal") from None
+        return steward_of(authority)
 
 
 AUTHORITIES_MAX = 64  # a site has a handful of stewards; the cache is not a place to fill a node's memory

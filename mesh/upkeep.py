@@ -3,7 +3,7 @@
 from mesh.events import ClockDistrusted, Counted, InstallCertificate, Write
 from mesh.ids import NodeId
 from mesh.now import Now
-from mesh.renewal import CHECK_S, Renewal
+from mesh.renewal import CHECK_S, Renewal, is_fresh
 from mesh.roster import MemberEntry, encode_entry
 from mesh.roster_sync import RosterSync
 from mesh.state import CLOCK_TABLE, FabricState
@@ -61,12 +61,22 @@ class Upkeep:
             why = "not a steward" if authority is None else doubt or "not a member"
             state.send(sender, RenewRefused(why))
             return
+        held = state.roster.member(sender)
+        if held is not None and is_fresh(held.not_before_ms, held.not_after_ms, now.wall_ms):
+            self._answer_again(sender, renew)
+            return
         chain = self._issue(sender, state.roster.name(sender), renew.tls_public, now)
         identity = state.roster.identity(sender)
         assert identity is not None  # members have one
         self._roster_sync.merge((encode_entry(MemberEntry(chain, identity)),), None, now)
         state.count("certificate-renewed", sender)
         state.send(sender, Renewed(chain))
+
+    def _answer_again(self, sender: NodeId, renew: Renew) -> None:
+        """What was issued just now is answer enough: every certificate is saved by, and told to, everybody."""
+        chain = self._state.roster.chain(sender)
+        is_same_key = public_of(chain[0]) == renew.tls_public
+        self._state.send(sender, Renewed(chain) if is_same_key else RenewRefused("too soon"))
 
     # -- the member's side
 

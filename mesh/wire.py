@@ -1,6 +1,6 @@
 """Every byte that crosses a link, as frozen tagged structs, and the one codec for them.
 
-A frame is one version byte and a MessagePack array: boot, lane, sequence, messages. Structs are arrays whose
+A frame is one format byte and a MessagePack array: boot, lane, sequence, messages. Structs are arrays whose
 trailing fields may be missing (an older sender) or too many (a newer one); a message type that this node does
 not know is skipped and counted, the rest of its frame is used.
 """
@@ -10,13 +10,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from mesh.ids import NodeId, SiteId
 
+FRAME_FORMAT = 1  # the first byte of every frame; what comes after it may grow without changing it
 VERSION = 1  # what this code speaks; a greeting settles on the highest that both sides know
 VERSION_OLDEST = 1
 FRAME_BYTES_MAX = 262_144  # a broker's packet limit too; larger things are chunked by their own protocol
 MESSAGES_MAX = 256  # per frame
 PEERS_MAX = 4096  # per list that names peers; a site is hundreds of nodes
+TOPIC_CHARS_MAX = 120  # of a cast
 ENDPOINTS_MAX = 16  # per node: interfaces times ports
 
 Id = Annotated[str, Meta(max_length=32)]
@@ -62,7 +63,6 @@ class Card(msgspec.Struct, frozen=True, array_like=True):
     identity: Key32
     chain: Chain
     endpoints: Endpoints = ()
-    wall_ms: Count = 0
     release: Annotated[str, Meta(max_length=40)] = ""
 
 
@@ -126,8 +126,6 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag=5):
     row: Row | None  # left out while it has stood for a while: the digest covers it
     roster_digest: Annotated[bytes, Meta(max_length=8)]
     rows_digest: Annotated[bytes, Meta(max_length=8)]
-    wall_ms: Count
-    overlay: bool = False
 
 
 class Probe(msgspec.Struct, frozen=True, array_like=True, tag=6):
@@ -156,7 +154,7 @@ class RowsWanted(msgspec.Struct, frozen=True, array_like=True, tag=9):
 class RosterWanted(msgspec.Struct, frozen=True, array_like=True, tag=10):
     """Hashes of the roster entries I hold: send what I lack."""
 
-    have: Annotated[bytes, Meta(max_length=PEERS_MAX * 8)]
+    have: Annotated[bytes, Meta(max_length=PEERS_MAX * 16)]  # members, removals and departures
 
 
 class RosterEntries(msgspec.Struct, frozen=True, array_like=True, tag=11):
@@ -197,7 +195,7 @@ class Cast(msgspec.Struct, frozen=True, array_like=True, tag=17):
     origin: Id
     incarnation: Count
     sequence: Count
-    topic: Annotated[str, Meta(max_length=120)]
+    topic: Annotated[str, Meta(max_length=TOPIC_CHARS_MAX)]
     payload: Blob
     signature: Signature = b""
     hops: Annotated[int, Meta(ge=0, le=32)] = 0  # not signed: each carrier raises it
@@ -297,7 +295,7 @@ _message_decoder = msgspec.msgpack.Decoder(Message)
 
 
 def encode(frame: Frame) -> bytes:
-    data = bytes((VERSION,)) + _encoder.encode(frame)
+    data = bytes((FRAME_FORMAT,)) + _encoder.encode(frame)
     assert len(data) <= FRAME_BYTES_MAX, f"a frame of {len(data)} bytes"
     return data
 
@@ -308,7 +306,7 @@ def decode(data: bytes) -> tuple[Frame, int]:
         raise WireError("frame-oversized")
     if len(data) < 2:
         raise WireError("frame-truncated")
-    if not VERSION_OLDEST <= data[0] <= VERSION:
+    if data[0] != FRAME_FORMAT:
         raise WireError("frame-version")
     body = memoryview(data)[1:]
     try:
@@ -331,12 +329,3 @@ def _decode_each(body: memoryview) -> tuple[Frame, int]:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             continue
     return Frame(raw.boot, raw.lane, raw.sequence, tuple(messages)), len(raw.messages) - len(messages)
-
-
-def card_site(card: Card) -> SiteId:
-    return SiteId(card.site)
-
-
-def as_node(text: str) -> NodeId:
-    """An id as it came off the wire; the greeting or a signature decides whether it is anybody's."""
-    return NodeId(text)

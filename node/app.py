@@ -41,6 +41,7 @@ from node.core import NodeCore
 from node.core_config import core_config
 from node.database import StoreError
 from node.home import Home
+from node.keeping import Keeping
 from node.newsroom import Newsroom
 from node.store import Store
 
@@ -81,7 +82,7 @@ class NodeApp:
         self.home = home
         self.config = config
         self.keys = keys
-        self.store = store
+        self.keeping = Keeping(store)
         self.news = Newsroom()
         self.counters: Counter[tuple[str, str]] = Counter()
         self.started_at = time.monotonic()
@@ -94,6 +95,8 @@ class NodeApp:
         self._wake: asyncio.TimerHandle | None = None
         self._access: SetAccess | None = None
         self._access_changed = asyncio.Event()
+        self._certificate: InstallCertificate | None = None
+        self._certificate_changed = asyncio.Event()
         self._persist_failed = False
 
     def deliver(self, event: Event | Counted) -> None:
@@ -115,6 +118,8 @@ class NodeApp:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(parts.run(), name="fabric")
             tasks.create_task(self._keep_access(), name="access-list")
+            tasks.create_task(self._keep_certificate(), name="certificate")
+            tasks.create_task(self.keeping.run(), name="keeping")
             tasks.create_task(self._drive(), name="core")
             for name, service in services.items():
                 tasks.create_task(_as_coroutine(service), name=name)
@@ -131,6 +136,7 @@ class NodeApp:
 
     async def _drive(self) -> None:
         await self._carry_out(self.core.start(self.now()))
+        self._arm()
         for text in self.config.fabric.seeds:
             self.deliver(EndpointFound(endpoint_of(text), None, Source.SEED))
         while True:
@@ -143,6 +149,7 @@ class NodeApp:
             event = self._inbox.popleft()
             self._frames_waiting -= isinstance(event, FrameReceived)
             await self._carry_out(self.core.handle(event, self.now()))
+        self._arm()
         if not self._inbox:
             self._filled.clear()
         else:
@@ -159,10 +166,10 @@ class NodeApp:
                 self._access = effect
                 self._access_changed.set()
             elif isinstance(effect, InstallCertificate):
-                await self._install(effect)
+                self._certificate = effect
+                self._certificate_changed.set()
             else:
                 self._tell(effect)
-        self._arm()
 
     def _put_on_wire(self, effect: Send | SendAll | Dial | Hangup) -> None:
         assert self.parts is not None
@@ -180,15 +187,21 @@ class NodeApp:
                 wires.hangup(effect)
 
     async def _persist(self, effect: Persist) -> None:
-        try:
-            await asyncio.to_thread(self.store.write, effect.writes)
-        except StoreError as error:
+        reason = await self.keeping.save(effect.writes)
+        if reason:
             self._persist_failed = True
-            log.error("not-persisted", reason=error.reason, message=error.message, cure=error.cure)
-            self.deliver(PersistFailed(error.reason))
+            self.deliver(PersistFailed(reason))
+
+    # -- a renewed certificate: onto the disk, into the contexts, then known to the core, which does not wait for it
+
+    async def _keep_certificate(self) -> None:
+        while True:
+            await self._certificate_changed.wait()
+            self._certificate_changed.clear()
+            if self._certificate is not None:
+                await self._install(self._certificate)
 
     async def _install(self, effect: InstallCertificate) -> None:
-        """A renewed certificate: onto the disk, into the contexts, then known to the core."""
         assert self.parts is not None
         try:
             await asyncio.to_thread(self.home.install_chain, effect.chain)

@@ -145,7 +145,7 @@ class MembershipSection(Section, frozen=True, kw_only=True):
     ] = 32
     overlay_degree: Annotated[
         int, Meta(ge=3, le=64, description="Above that, how many links a node keeps.")
-    ] = 8
+    ] = 12
 
 
 class BrokerSection(Section, frozen=True, kw_only=True):
@@ -350,11 +350,12 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
     if fabric.join_port == fabric.port:
         yield "fabric.join_port", f"is {fabric.join_port}, the same as port; allowed: another one"
     waits = (membership.beat_s, membership.suspect_after_s, membership.unreachable_after_s)
-    if not waits[0] < waits[1] < waits[2]:
+    if not 2 * waits[0] < waits[1] < waits[2]:  # two missed beats are doubt; the answer to a probe needs time
         found = ", ".join(f"{wait:g}" for wait in waits)
         yield (
             "membership.beat_s",
-            f"and suspect_after_s and unreachable_after_s are {found}; allowed: each larger than the one before",
+            f"and suspect_after_s and unreachable_after_s are {found}; "
+            "allowed: 2 * beat_s < suspect_after_s < unreachable_after_s",
         )
 
 

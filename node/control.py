@@ -15,7 +15,7 @@ import msgspec
 
 from node.errors import FieldmeshError
 from node.exits import Exit
-from node.run_folder import run_folder
+from node.run_folder import asked_run_folder
 
 SOCKET_NAME = "control.sock"
 REQUEST_BYTES_MAX = 262_144  # a cast's payload, which is under one frame, is the largest argument
@@ -29,7 +29,7 @@ def socket_of(home: Path) -> Path:
         raise FieldmeshError(
             f"there is no node in {home}: no such folder", "give the right --home", Exit.NOT_RUNNING
         )
-    return run_folder(home) / SOCKET_NAME
+    return asked_run_folder(home) / SOCKET_NAME
 
 
 def call(home: Path, verb: str, timeout_s: float = 10, **args: Any) -> dict[str, Any]:

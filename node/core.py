@@ -82,7 +82,6 @@ from mesh.wire import (
 )
 from node.views import NodeView, PeerView, node_view, peer_views
 
-ISOLATED_AFTER_S = 2.5  # counted from the start; later, silence itself tells
 DOUBLE_EVERY_S = 1.0  # announcements are not trusted: they may cost one dial a second
 BEAT_JITTER = 0.1  # beats of a site do not fall into step
 
@@ -149,7 +148,7 @@ class NodeCore:
             state.count(reason)
         state.set_access(now)
         self._beat_at = now.mono + state.random.uniform(0, state.config.hearing.beat_s)
-        self._isolated_at = now.mono + ISOLATED_AFTER_S
+        self._isolated_at = now.mono + state.config.hearing.isolated_after_s
         self._row_sync.refresh(now.mono)
         self._settle(now)
         return state.take_effects()
@@ -223,7 +222,7 @@ class NodeCore:
     def _beat_message(self, now: Now, with_row: bool = False) -> Beat:
         state = self._state
         row = state.row if with_row or self._row_sync.is_news(now.mono) else None
-        return Beat(row, state.roster.digest, state.rows.digest, now.wall_ms, state.is_overlay())
+        return Beat(row, state.roster.digest, state.rows.digest)
 
     def _fell_silent(self, peer: NodeId, now: Now) -> None:
         self._state.drop_peer(peer, "silent", now.mono)
@@ -346,6 +345,8 @@ class NodeCore:
         state.end_dialled(closed.link, closed.reason, now.mono)
         if dialled is not None and dialled.peer is not None and dialled.is_up:
             state.count("link-lost", dialled.peer)
+            if state.me < dialled.peer:
+                state.links.unhost(dialled.peer)  # its own dial was hung up for ours, which we were not told
 
     def _linked(self, peer: NodeId, now: Now) -> None:
         """A greeting is complete on our side."""

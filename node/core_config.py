@@ -6,6 +6,9 @@ from mesh.state import CoreConfig
 from node.config import Config
 from node.release import RELEASE
 
+STALL_MIN_S = 0.75  # an idle core wakes once a beat; a wake later than this and than these beats is our own stall
+STALL_BEATS = 1.5
+
 
 def core_config(config: Config) -> CoreConfig:
     membership = config.membership
@@ -15,6 +18,7 @@ def core_config(config: Config) -> CoreConfig:
             doubt_after_s=membership.beat_s * 2,
             suspect_after_s=membership.suspect_after_s,
             unreachable_after_s=membership.unreachable_after_s,
+            stall_s=max(STALL_MIN_S, STALL_BEATS * membership.beat_s),
         ),
         dialling=DiallingConfig(),
         full_mesh_max=membership.full_mesh_max,

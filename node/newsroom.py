@@ -22,7 +22,6 @@ from mesh.events import (
     Reunited,
 )
 
-WATCHERS_MAX = 64
 WATCHER_BACKLOG_MAX = 1000  # a watcher that does not keep up loses the oldest
 
 log = structlog.get_logger("fieldmesh")

@@ -15,23 +15,39 @@ LONGEST_SOCKET_NAME = "control.sock"
 
 
 def run_folder(home: Path) -> Path:
-    """HOME/run, made if need be; elsewhere when the home's path is too long for a socket's name."""
-    folder = home / "run"
-    if len(os.fsencode(folder.resolve() / LONGEST_SOCKET_NAME)) > SOCKET_PATH_BYTES_MAX:
-        folder = _short_run_dir(home)
+    """The node's own, made if need be: HOME/run, or elsewhere when that is too long for a socket's name."""
+    folder = _place(home)
     make_private_folder(folder)
-    _require_private_folder(folder)
+    _require_private_folder(folder, {os.getuid()})
     return folder
 
 
-def _short_run_dir(home: Path) -> Path:
-    digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"fieldmesh-{os.getuid()}-{digest}"
+def asked_run_folder(home: Path) -> Path:
+    """The same for those who ask the node, root among them: nothing is made, and it may belong to the home's owner."""
+    folder = _place(home)
+    if os.path.lexists(folder):
+        _require_private_folder(folder, {os.getuid(), _owner(home)})
+    return folder
 
 
-def _require_private_folder(folder: Path) -> None:
+def _place(home: Path) -> Path:
+    folder = home / "run"
+    if len(os.fsencode(folder.resolve() / LONGEST_SOCKET_NAME)) > SOCKET_PATH_BYTES_MAX:
+        digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"fieldmesh-{_owner(home)}-{digest}"
+    return folder
+
+
+def _owner(home: Path) -> int:
+    try:
+        return home.stat().st_uid
+    except FileNotFoundError:
+        return os.getuid()  # who makes it will own it
+
+
+def _require_private_folder(folder: Path, owners: set[int]) -> None:
     found = folder.lstat()
-    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+    if stat.S_ISDIR(found.st_mode) and found.st_uid in owners and not found.st_mode & 0o077:
         return
     raise FieldmeshError(
         f"{folder} must be a folder that only this user can enter: it holds the node's sockets",

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+from mesh.cast_sync import PAYLOAD_BYTES_MAX
 from mesh.events import (
     CastRequested,
     ExamRequested,
@@ -15,7 +16,7 @@ from mesh.events import (
     RenewalRequested,
 )
 from mesh.ids import NodeId
-from mesh.wire import Report
+from mesh.wire import TOPIC_CHARS_MAX, Report
 from node.app import NodeApp
 from node.doctor import Examined, examine
 from node.errors import FieldmeshError
@@ -152,6 +153,12 @@ class Verbs:
         name, told = state.roster.name(node), len(state.links.peers())
         self._app.deliver(RemovalRequested(node, reason))
         await self._until(lambda: state.roster.is_removed(node))
+        if not await _poll(lambda: not self._app.keeping.held, DONE_WAIT_S):
+            raise FieldmeshError(
+                f"{name} is cut off wherever this node was heard, but its removal is not on this disk yet",
+                "make room on the disk and leave the node running: it tries again every second",
+                Exit.DISK,
+            )
         return {"id": node, "name": name, "reason": reason, "told": told}
 
     async def renew(self) -> Result:
@@ -165,7 +172,14 @@ class Verbs:
 
     async def cast(self, topic: str, text: str) -> Result:
         self._require_part()
-        self._app.deliver(CastRequested(topic, text.encode()))
+        payload = text.encode()
+        if not 0 < len(topic) <= TOPIC_CHARS_MAX or len(payload) > PAYLOAD_BYTES_MAX:
+            raise FieldmeshError(
+                f"a cast has a topic of 1 to {TOPIC_CHARS_MAX} characters and at most {PAYLOAD_BYTES_MAX} bytes",
+                "send less; what is large belongs into a replica",
+                Exit.USAGE,
+            )
+        self._app.deliver(CastRequested(topic, payload))
         return {"links": len(self._app.core.state.links.peers())}
 
     async def leave(self) -> Result:
@@ -282,4 +296,5 @@ def _peer(view: PeerView, mono: float) -> Result:
         "certificate_expires_ms": view.certificate_not_after_ms,
         "steward": view.is_steward,
         "incarnation": view.incarnation,
+        "release": view.release,
     }

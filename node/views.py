@@ -25,6 +25,7 @@ class PeerView:
     certificate_not_after_ms: int | None
     is_steward: bool
     incarnation: int
+    release: str = ""
     is_leaf: bool = False  # as far as we know it hosts no broker
 
 
@@ -90,6 +91,7 @@ def peer_views(state: FabricState, probes: Probes, now: Now) -> list[PeerView]:
                 certificate_not_after_ms=member.not_after_ms if member else None,
                 is_steward=bool(member and member.is_steward),
                 incarnation=max(standing.incarnation, row.incarnation if row else -1),
+                release=state.releases.get(node, ""),
                 is_leaf=not state.book.endpoints(node),
             )
         )

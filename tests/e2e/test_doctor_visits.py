@@ -88,7 +88,8 @@ def test_a_node_that_was_removed_while_it_was_away_is_told_what_may_be_wrong(run
     second.until_states(press_3="removed")
     third.start()
     third.until(
-        lambda: third.status()["halted"] or "greeting-unanswered" in third.findings(), "it is told, or guesses"
+        lambda: third.status()["halted"] or "greeting-unanswered" in third.findings(),
+        "it is told, or guesses",
     )
     assert second.states() == {"press-1": "alive", "press-3": "removed"}
 

@@ -64,7 +64,9 @@ def test_the_keys_of_a_removed_member_read_and_write_nothing_on_any_broker(runni
         second.until_states(WITHIN_S, press_3="removed")
         time.sleep(WITHIN_S)  # the promise: by then nothing more
         heard, counted = [each.heard() for each in live], [misdeeds(broker) for broker in remaining]
-        fresh = [subscribed(tap(broker)) for broker in remaining]  # the broker grants it, and delivers nothing
+        fresh = [
+            subscribed(tap(broker)) for broker in remaining
+        ]  # the broker grants it, and delivers nothing
         for broker in remaining:
             published(broker, third, doors[broker.name], "junk")
         time.sleep(QUIET_S)
@@ -101,7 +103,9 @@ def test_a_node_that_was_off_when_it_was_removed_learns_it_from_the_first_it_mee
     second.until_states(press_3="removed")
     first.stop()
     third.start()
-    third.until(lambda: third.status()["halted"].startswith("this node was removed"), "the second has told it")
+    third.until(
+        lambda: third.status()["halted"].startswith("this node was removed"), "the second has told it"
+    )
     assert second.states()["press-3"] == "removed"
 
 
@@ -116,9 +120,13 @@ def test_only_a_steward_can_remove_and_nobody_itself(running: Plant) -> None:
 def test_a_steward_that_is_stolen_is_removed_by_another_and_issues_nothing_more(running: Plant) -> None:
     first, second, third = running
     second.json("member", "remove", "press-1")
-    first.until(lambda: first.status()["halted"].startswith("this node was removed"), "the stolen steward knows")
+    first.until(
+        lambda: first.status()["halted"].startswith("this node was removed"), "the stolen steward knows"
+    )
     third.until_states(press_1="removed", press_2="alive")
     error = third.json("member", "remove", "press-2", code=17)["error"]
     assert error["code"] == "not-a-steward"
-    assert first.json("member", "remove", "press-2", code=1)["error"]["message"].startswith("this node takes no part")
+    assert first.json("member", "remove", "press-2", code=1)["error"]["message"].startswith(
+        "this node takes no part"
+    )
     assert third.states()["press-2"] == "alive"

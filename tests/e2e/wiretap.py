@@ -41,7 +41,19 @@ def tapped(broker: Machine, thief: Machine, *topics: str) -> Iterator[Tap]:
     where = ("-h", HOST, "-p", str(broker.port), *keys_of(thief))
     filters = [word for topic in topics for word in ("-t", topic)]
     process = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "stdbuf", "-oL", "mosquitto_sub", *where, *filters, "-d", "-F", "%t"],
+        [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "stdbuf",
+            "-oL",
+            "mosquitto_sub",
+            *where,
+            *filters,
+            "-d",
+            "-F",
+            "%t",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )

@@ -54,7 +54,6 @@ class Puppet:
             keys.identity.public,
             keys.chain,
             self.endpoints,
-            now.wall_ms,
         )
 
     def hello(self, now: Now, **changes: object) -> Hello:
@@ -77,7 +76,7 @@ class Puppet:
         """A beat that agrees with whatever the core holds."""
         state = self.core.state
         row = row or self.row((state.me,) if heard is None else heard)
-        return Beat(row, state.roster.digest, state.rows.digest, now.wall_ms)
+        return Beat(row, state.roster.digest, state.rows.digest)
 
     # -- how it says it
 

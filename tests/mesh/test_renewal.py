@@ -3,8 +3,9 @@ from random import Random
 import pytest
 
 from mesh.ids import NodeId
-from mesh.renewal import RETRY_S, Renewal
-from mesh.trust import DAY_MS
+from mesh.renewal import RETRY_S, Renewal, is_fresh
+from mesh.trust import BACKDATE_MS, DAY_MS
+from tests.mesh.site import WALL_MS
 
 A, B, C = NodeId("a"), NodeId("b"), NodeId("c")
 
@@ -17,6 +18,23 @@ def test_a_certificate_is_renewed_at_two_thirds_of_its_life_or_a_little_before(s
 
 def test_nodes_that_joined_together_renew_apart() -> None:
     assert len({Renewal(Random(seed)).due_ms(0, 30 * DAY_MS) for seed in range(20)}) == 20
+
+
+@pytest.mark.parametrize(
+    ("life_ms", "age_ms", "expected"),
+    [
+        (30 * DAY_MS, 0, True),
+        (30 * DAY_MS, 59_999, True),
+        (30 * DAY_MS, 60_000, False),
+        (30_000, 9_999, True),
+        (30_000, 10_000, False),  # a life of half a minute: it is asked for again after twenty seconds
+        (30 * DAY_MS, -DAY_MS, False),  # by a clock that was ahead
+    ],
+)
+def test_a_certificate_is_fresh_for_a_minute_or_a_third_of_its_life(
+    life_ms: int, age_ms: int, expected: bool
+) -> None:
+    assert is_fresh(WALL_MS - BACKDATE_MS, WALL_MS + life_ms, WALL_MS + age_ms) is expected
 
 
 def test_it_is_due_from_then_on() -> None:

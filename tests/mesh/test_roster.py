@@ -393,6 +393,70 @@ def test_many_random_histories_agree() -> None:
         assert len({settled(shuffled(history, random)).digest for _ in range(3)}) == 1, f"seed {seed}"
 
 
+# ---------------------------------------------------------------- removals by the removed
+
+
+@given(order=st.permutations([*SITE.entries(), removal_of(A, days_after(5), KEYS[1]), removal_of(C, days_after(6))]))
+def test_what_a_removed_steward_removes_later_stays_in_any_order(order: list[bytes]) -> None:
+    roster = roster_of(*order)
+    assert list(roster.members()) == [B, C, D]
+    assert roster.removed() == (A,)
+    assert (roster.removal(C), roster.removal_entry(C)) == (None, None)
+    assert removal_of(C, days_after(6)) in roster.entries()  # held and told, so that rosters become equal
+    assert roster.digest == roster_of(*sorted(order)).digest
+
+
+def test_a_removal_that_comes_late_and_makes_others_void_brings_their_nodes_back() -> None:
+    roster = roster_of(*SITE.entries(), removal_of(C, days_after(6)), removal_of(D, days_after(4)))
+    merged = roster.merge([removal_of(A, days_after(5), KEYS[1])])
+    assert set(merged.changed) == {A, C}
+    assert merged.removed == (A,)
+    assert list(roster.members()) == [B, C]
+
+
+def test_two_stewards_that_remove_each_other_leave_the_one_who_signed_first() -> None:
+    duel = [removal_of(A, days_after(5), KEYS[1]), removal_of(B, days_after(6), KEYS[0])]
+    for order in itertools.permutations([*SITE.entries()[:2], *duel]):
+        assert roster_of(*order).removed() == (A,)
+
+
+def test_two_stewards_that_remove_each_other_at_once_leave_exactly_one() -> None:
+    duel = [removal_of(A, days_after(5), KEYS[1]), removal_of(B, days_after(5), KEYS[0])]
+    left = {roster_of(*order).removed() for order in itertools.permutations([*SITE.entries()[:2], *duel])}
+    assert len(left) == 1
+    assert len(left.pop()) == 1
+
+
+def test_a_steward_that_removes_itself_is_removed() -> None:
+    assert roster_of(*SITE.entries(), removal_of(A, days_after(5))).removed() == (A,)
+
+
+@given(
+    order=st.permutations(
+        [
+            *SITE.entries(),
+            renewed_by(KEYS[0], KEYS[3], days=10),
+            removal_of(A, days_after(5), KEYS[1]),
+            removal_of(B, days_after(4), KEYS[0]),
+        ]
+    )
+)
+def test_certificates_of_a_steward_whose_removal_turns_out_void_count_again(order: list[bytes]) -> None:
+    roster = roster_of(*order)
+    member = roster.member(D)
+    assert roster.removed() == (B,)
+    assert member is not None
+    assert member.not_after_ms == days_after(40)
+    assert roster.digest == roster_of(*sorted(order)).digest
+
+
+def test_void_removals_use_up_nobody_elses_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mesh.roster.MEMBERS_MAX", 4)
+    roster = roster_of(*SITE.entries(), removal_of(A, days_after(1), KEYS[1]))
+    roster.merge([removal_of(NodeId(letter * 26), days_after(2)) for letter in "abcdef"])
+    assert roster.merge([removal_of(D, days_after(3), KEYS[1])]).removed == (D,)
+
+
 def shuffled(entries: Sequence[bytes], random: Random) -> list[bytes]:
     order = list(entries)
     random.shuffle(order)

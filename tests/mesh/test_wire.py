@@ -45,7 +45,7 @@ from mesh.wire import (
 )
 from tests.mesh.some_messages import frames, message_of, message_types
 
-CARD = Card("site", "node", 1, 2, 3, bytes(32), (b"leaf", b"authority"), (Endpoint("h", 1),), 4, "0.1.0")
+CARD = Card("site", "node", 1, 2, 3, bytes(32), (b"leaf", b"authority"), (Endpoint("h", 1),), "0.1.0")
 ROW = Row("node", 1, 2, 3, 4, True, b"aaaabbbb", b"sig")
 
 GOLDEN: list[tuple[Message, str]] = [
@@ -62,7 +62,7 @@ GOLDEN: list[tuple[Message, str]] = [
     (RosterEntries((b"e",)), "920b91c40165"),
     (RowsWanted((("n", 1, 2),)), "92099193a16e0102"),
     (Rows((ROW,)), "92089199a46e6f646501020304c3c4086161616162626262c40373696700"),
-    (Beat(ROW, b"r", b"w", 5), "960599a46e6f646501020304c3c4086161616162626262c40373696700c40172c4017705c2"),
+    (Beat(ROW, b"r", b"w"), "940599a46e6f646501020304c3c4086161616162626262c40373696700c40172c40177"),
     (Addresses((("n", (Endpoint("h", 80),)),)), "920c9192a16e9192a16850"),
     (Cast("n", 1, 2, "t", b"p"), "9811a16e0102a174c40170c40000"),
     (CastsHeld((("n", 1, 2, 3),)), "92129194a16e010203"),
@@ -84,10 +84,10 @@ def test_a_message_has_these_bytes_for_ever(message: Message, bytes_hex: str) ->
 
 def test_the_greeting_has_these_bytes_for_ever() -> None:
     card = (
-        "9aa473697465a46e6f6465010203c420"
+        "99a473697465a46e6f6465010203c420"
         + "00" * 32
         + "92c4046c656166c409617574686f7269747991"
-        + "92a1680104a5302e312e30"
+        + "92a16801a5302e312e30"
     )
     hello = encode(Frame(9, LANE_LINK, 1, (Hello(1, 1, b"n" * 16, CARD),)))
     assert hello.hex() == "0194090001" + "91" + "95010101c410" + "6e" * 16 + card
@@ -147,9 +147,9 @@ def test_a_newer_senders_extra_fields_are_ignored() -> None:
 
 def test_an_older_senders_missing_fields_have_their_defaults() -> None:
     row = ["node", 1, 2, 3, 4, True, b""]
-    data = bytes((VERSION,)) + msgspec.msgpack.encode([1, 0, 2, [[5, row, b"r", b"w", 5]]])
+    data = bytes((VERSION,)) + msgspec.msgpack.encode([1, 0, 2, [[5, row, b"r", b"w"]]])
     assert decode(data) == (
-        Frame(1, 0, 2, (Beat(Row("node", 1, 2, 3, 4, True, b""), b"r", b"w", 5, False),)),
+        Frame(1, 0, 2, (Beat(Row("node", 1, 2, 3, 4, True, b""), b"r", b"w"),)),
         0,
     )
 

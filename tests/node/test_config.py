@@ -1,6 +1,7 @@
 """Configuration: what is accepted, what wins, and what a person reads when it is wrong."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import inspect
 
+from mesh.hearing import Config as HearingConfig
+from mesh.state import CoreConfig
 from mesh.wire import Endpoint
-from node.config import KEYS, Config, endpoint_of, load, load_effective, parse, variable_of
+from node.config import KEYS, Config, MembershipSection, endpoint_of, load, load_effective, parse, variable_of
 from node.config_template import template, write_template
+from node.core_config import core_config
 from node.errors import FieldmeshError
 from node.exits import Exit
 
@@ -107,7 +111,12 @@ def test_the_environment_wins_over_the_file_and_each_value_knows_its_origin() ->
         (
             "[membership]\nsuspect_after_s = 2.5",
             "c: [membership] beat_s and suspect_after_s and unreachable_after_s are 0.5, 2.5, 2; "
-            "allowed: each larger than the one before",
+            "allowed: 2 * beat_s < suspect_after_s < unreachable_after_s",
+        ),
+        (
+            "[membership]\nbeat_s = 0.75",
+            "c: [membership] beat_s and suspect_after_s and unreachable_after_s are 0.75, 1.5, 2; "
+            "allowed: 2 * beat_s < suspect_after_s < unreachable_after_s",
         ),
         ("[node]\nname = 2026-01-01", 'c: [node] name is "2026-01-01"; allowed: at most 40 lower-case letters, '
          "digits and inner hyphens"),
@@ -189,6 +198,17 @@ def test_a_missing_file_says_what_makes_one(tmp_path: Path) -> None:
 def test_a_folder_in_its_place_is_an_error_too(tmp_path: Path) -> None:
     with pytest.raises(FieldmeshError, match="Is a directory"):
         load(tmp_path, {})
+
+
+def test_what_nobody_has_set_is_what_the_core_has_by_itself() -> None:
+    assert replace(core_config(Config()), release="") == CoreConfig()
+
+
+def test_a_slow_beat_is_no_stall() -> None:
+    slow = MembershipSection(beat_s=2.0, suspect_after_s=5.0, unreachable_after_s=6.0)
+    assert core_config(Config(membership=slow)).hearing == HearingConfig(
+        beat_s=2.0, doubt_after_s=4.0, suspect_after_s=5.0, unreachable_after_s=6.0, stall_s=3.0
+    )
 
 
 def test_the_template_is_the_default_and_says_so_at_every_key() -> None:

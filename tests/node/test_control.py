@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from node import control_server
-from node.control import REQUEST_BYTES_MAX, call, socket_of, stream
+from node.control import REQUEST_BYTES_MAX, SOCKET_NAME, call, stream
 from node.control_server import CONNECTIONS_MAX, Handler, serve_control
 from node.errors import FieldmeshError
 from node.exits import Exit
@@ -26,9 +26,14 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def place_of(home: Path) -> Path:
+    """Where a node of this home would listen; its run folder is made."""
+    return run_folder(home) / SOCKET_NAME
+
+
 @contextlib.asynccontextmanager
 async def serving(home: Path, **handlers: Handler) -> AsyncIterator[Path]:
-    path = socket_of(home)
+    path = place_of(home)
     async with serve_control(path, handlers):
         yield path
 
@@ -238,7 +243,7 @@ async def test_stopping_ends_open_connections(home: Path) -> None:
 
 
 async def test_a_dead_nodes_socket_is_replaced(home: Path) -> None:
-    path = socket_of(home)
+    path = place_of(home)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
         dead.bind(str(path))
     assert path.exists()
@@ -264,7 +269,7 @@ def listens_no_more(path: Path) -> None:
 def test_a_node_that_does_not_run_is_said_so_with_the_command_that_starts_it(
     home: Path, leave: Callable[[Path], None]
 ) -> None:
-    leave(socket_of(home))
+    leave(place_of(home))
     with pytest.raises(FieldmeshError) as caught:
         call(home, "status")
     assert (caught.value.message, caught.value.cure, caught.value.exit_code) == (
@@ -295,7 +300,7 @@ async def test_an_answer_that_is_not_understood_is_said_so(home: Path, answer: b
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_unix_server(talk, socket_of(home))
+    server = await asyncio.start_unix_server(talk, place_of(home))
     async with server:
         error = await refused(home, "status")
     assert (error.message, error.exit_code) == ("the node's answer is not understood", Exit.INTERNAL)

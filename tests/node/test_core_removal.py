@@ -57,7 +57,7 @@ def test_a_removal_is_saved_then_told_to_everybody_then_acted_upon() -> None:
     (persist,) = only(effects, Persist)
     (told,) = [each for each in only(effects, SendAll) if isinstance(messages([each])[0], RosterEntries)]
     (access,) = only(effects, SetAccess)
-    assert [write.key for write in persist.writes] == [f"r:{E}"]
+    assert [write.key for write in persist.writes] == [f"r:{E}:{A}"]
     assert [peer for peer, _ in told.links] == [C, D, E]  # the removed one too
     assert access == SetAccess((B, C, D), (E,))
     order = [effects.index(each) for each in (persist, told, Hangup(dial.link), access)]
@@ -70,7 +70,7 @@ def test_the_endpoints_of_the_removed_are_forgotten_on_disk_too() -> None:
     core, _ = steward_with(2)
     Puppet(KEYS[4], core, boot=9, endpoints=(endpoint_of(4),)).greet(at(1))
     effects = core.handle(RemovalRequested(E, "stolen"), at(2))
-    assert [write.key for each in only(effects, Persist) for write in each.writes] == [f"r:{E}", E]
+    assert [write.key for each in only(effects, Persist) for write in each.writes] == [f"r:{E}:{A}", E]
     assert core.state.book.endpoints(E) == ()
 
 

@@ -230,7 +230,18 @@ def test_a_member_that_asks_without_end_does_not_flood_the_site() -> None:
     told = []
     for step in range(500):
         told += member.tell(at(1 + step / 100, days_after(20.0)), Renew(KEYS[2].tls_public))
-    assert len(only(told, Persist)) <= 10
+    assert len(only(told, Persist)) == 1
+    assert len({each for each in sent_to(C, told) if isinstance(each, Renewed)}) == 1
+
+
+def test_another_key_so_soon_is_refused_and_taken_a_minute_later() -> None:
+    core = started(0, days=20.0)
+    (member,) = puppets_of(core, KEYS[2], days=20.0)
+    member.tell(at(1, days_after(20.0)), Renew(KEYS[2].tls_public))
+    soon = member.tell(at(2, days_after(20.0) + 50_000), Renew(KEYS[3].tls_public))
+    assert sent_to(C, soon) == [RenewRefused("too soon")]
+    later = member.tell(at(3, days_after(20.0) + 61_000), Renew(KEYS[3].tls_public))
+    assert counted(later) == [("certificate-renewed", C)]
 
 
 # ---------------------------------------------------------------- expiry

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mesh.trust import Root, TrustError
+from node.control import socket_of
 from node.errors import FieldmeshError
 from node.exits import Exit
 from node.files import write_file
@@ -122,6 +123,44 @@ def test_a_run_folder_that_somebody_else_prepared_is_refused(
     (tmp_path / "trap").mkdir(mode=0o700)
     folder.symlink_to(tmp_path / "trap")
     with pytest.raises(FieldmeshError):
+        home.run_dir()
+
+
+def somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on we are another user than the one who owns the files."""
+    other = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: other)
+
+
+@pytest.mark.parametrize("name", ["short", "x" * 120])
+def test_another_user_who_may_enter_asks_where_the_node_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    home = Home(tmp_path / name)
+    home.path.mkdir(mode=0o700)
+    folder = home.run_dir()
+    somebody_else(monkeypatch)
+    assert socket_of(home.path) == folder / "control.sock"
+    folder.chmod(0o750)
+    with pytest.raises(FieldmeshError, match="only this user can enter"):
+        socket_of(home.path)
+
+
+@pytest.mark.parametrize("name", ["short", "x" * 120])
+def test_asking_makes_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / name).mkdir()
+    socket_of(tmp_path / name)
+    assert list(tmp_path.rglob("*")) == [tmp_path / name]
+
+
+def test_a_node_does_not_use_a_run_folder_of_another_user(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.run_dir()
+    somebody_else(monkeypatch)
+    with pytest.raises(FieldmeshError, match="only this user can enter"):
         home.run_dir()
 
 

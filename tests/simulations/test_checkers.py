@@ -91,7 +91,7 @@ def row(author: int, version: int, incarnation: int = 1, heard: bytes = b"") -> 
 
 
 def beat(row_: Row) -> Beat:
-    return Beat(row_, b"", b"", 0)
+    return Beat(row_, b"", b"")
 
 
 def cast(origin: int, sequence: int, payload: bytes = PAYLOAD, hops: int = 0) -> Cast:

@@ -4,21 +4,32 @@ from collections.abc import Sequence
 from random import Random
 
 from mesh.ids import NodeId
-from mesh.trust import BACKDATE_MS
 
 LIFE_FRACTION = 2 / 3
 JITTER_FRACTION = 0.05  # a site's nodes joined on one day do not all come back in one minute
 RETRY_S = 15.0
 CHECK_S = 30.0
-FRESH_MS = 60_000  # a certificate this new is not replaced: a member that asks on and on gets the same ...
-FRESH_FRACTION = 1 / 3  # ... for at most this part of its life
+AGAIN_S = 60.0  # a member that asks on and on gets the same certificate for so long ...
+AGAIN_FRACTION = 1 / 3  # ... or for this part of its life, so that short ones are renewed in time
+ISSUED_MAX = 2048  # as many as there may be members
 
 
-def is_fresh(not_before_ms: int, not_after_ms: int, wall_ms: int) -> bool:
-    """Whether a certificate was issued only just now."""
-    issued_ms = not_before_ms + BACKDATE_MS
-    fresh_ms = min(FRESH_MS, (not_after_ms - issued_ms) * FRESH_FRACTION)
-    return abs(wall_ms - issued_ms) < fresh_ms
+class Issuing:
+    """A steward's side: to whom it gave a new certificate lately. Each is saved by, and told to, everybody."""
+
+    def __init__(self, certificate_days: float) -> None:
+        self._again_s = min(AGAIN_S, certificate_days * 86_400 * AGAIN_FRACTION)
+        self._issued_at: dict[NodeId, float] = {}
+
+    def issued(self, node: NodeId, now: float) -> None:
+        self._issued_at.pop(node, None)
+        if len(self._issued_at) >= ISSUED_MAX:
+            del self._issued_at[next(iter(self._issued_at))]
+        self._issued_at[node] = now
+
+    def is_fresh(self, node: NodeId, now: float) -> bool:
+        """Whether this node's certificate was renewed only just now."""
+        return now - self._issued_at.get(node, float("-inf")) < self._again_s
 
 
 class Renewal:

@@ -3,7 +3,7 @@
 from mesh.events import ClockDistrusted, Counted, InstallCertificate, Write
 from mesh.ids import NodeId
 from mesh.now import Now
-from mesh.renewal import CHECK_S, Renewal, is_fresh
+from mesh.renewal import CHECK_S, Issuing, Renewal
 from mesh.roster import MemberEntry, encode_entry
 from mesh.roster_sync import RosterSync
 from mesh.state import CLOCK_TABLE, FabricState
@@ -21,6 +21,7 @@ class Upkeep:
         self._state = state
         self._roster_sync = roster_sync
         self._renewal = Renewal(state.random)
+        self._issuing = Issuing(state.config.certificate_days)
         self._check_at = float("-inf")
         self._doubt: str | None = None
 
@@ -61,14 +62,14 @@ class Upkeep:
             why = "not a steward" if authority is None else doubt or "not a member"
             state.send(sender, RenewRefused(why))
             return
-        held = state.roster.member(sender)
-        if held is not None and is_fresh(held.not_before_ms, held.not_after_ms, now.wall_ms):
+        if self._issuing.is_fresh(sender, now.mono):
             self._answer_again(sender, renew)
             return
         chain = self._issue(sender, state.roster.name(sender), renew.tls_public, now)
         identity = state.roster.identity(sender)
         assert identity is not None  # members have one
         self._roster_sync.merge((encode_entry(MemberEntry(chain, identity)),), None, now)
+        self._issuing.issued(sender, now.mono)
         state.count("certificate-renewed", sender)
         state.send(sender, Renewed(chain))
 

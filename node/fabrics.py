@@ -57,8 +57,7 @@ class OwnFabric:
         try:
             await self._broker.run()
         except BrokerError as error:
-            code = Exit.DISK if error.code.startswith("disk-") else Exit.CONFIGURATION
-            raise FieldmeshError(error.message, error.cure, code) from error
+            raise FieldmeshError(error.message, error.cure, _exit_of(error.code)) from error
 
     def _broker_changed(self, event: BrokerUp | BrokerDown | Counted) -> None:
         if isinstance(event, BrokerUp):
@@ -128,6 +127,12 @@ _FABRICS: Mapping[str, type[Fabric]] = {"own": OwnFabric, "leaf": LeafFabric, "s
 
 def make_fabric(home: Home, config: Config, keys: Keys, deliver: Deliver) -> Fabric:
     return _FABRICS[config.fabric.mode](home, config, keys, deliver)
+
+
+def _exit_of(code: str) -> Exit:
+    if code == "port-taken":
+        return Exit.TEMPORARY  # by a broker that is still going away, say: systemd may try again
+    return Exit.DISK if code.startswith("disk-") else Exit.CONFIGURATION
 
 
 def _broker_settings(home: Home, config: Config, keys: Keys, run: Path) -> BrokerSettings:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import socket
@@ -103,11 +104,12 @@ class JoinServer:
         try:
             self._listener = _listen(host, port)
         except OSError as error:
+            is_taken = error.errno == errno.EADDRINUSE
             raise FieldmeshError(
                 f"cannot listen for joiners on port {port}: {os.strerror(error.errno or 0)}",
                 f"stop what uses that port (`ss -ltnp 'sport = :{port}'` names it), "
                 "or choose another [fabric] join_port",
-                Exit.CONFIGURATION,
+                Exit.TEMPORARY if is_taken else Exit.CONFIGURATION,
             ) from None
         return int(self._listener.getsockname()[1])
 

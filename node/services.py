@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -25,6 +25,7 @@ from node.log import set_up_log
 from node.notify import Notifier
 from node.store import Store
 from node.verbs import Verbs
+from node.views import NodeView
 
 STATUS_EVERY_S = 30.0
 
@@ -45,6 +46,7 @@ class RunningNode:
         self._join_port = 0
         self._notifier = Notifier.from_environment()
         self._stopping = asyncio.Event()
+        self.started = asyncio.Event()  # what a node of its mode needs to take part is there
 
     async def run(self) -> None:
         """Until stopped by a signal, by `leave`, or cancelled."""
@@ -69,6 +71,7 @@ class RunningNode:
         if isinstance(event, BrokerUp):
             event = BrokerUp(self._advertised(event.endpoints))
             self._discovery.advertise(self._advertisement())
+            self.started.set()
         self.app.deliver(event)
 
     def _advertised(self, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
@@ -127,9 +130,12 @@ class RunningNode:
             await asyncio.Event().wait()
 
     async def _watchdog(self) -> None:
-        """Tell systemd, while the loop turns, that we are alive and what we see."""
-        self._notifier.ready()
+        """Tell systemd when we have started and, while the loop turns, that we are alive and what we see."""
+        if self.app.config.fabric.mode != "own":  # no broker to wait for: the core, started before us, is all
+            self.started.set()
         try:
+            await self.started.wait()
+            self._notifier.ready()
             while True:
                 await asyncio.sleep(self._notifier.watchdog_period_s or STATUS_EVERY_S)
                 self._notifier.alive()
@@ -155,24 +161,35 @@ class _StoppedError(Exception):
     """Ends the task group; not an error."""
 
 
-def run_node(home: Home) -> None:
+def run_node(home: Home, tell_started: Callable[[NodeView], None] = lambda _: None) -> None:
     """Run the node that lives in this home until it is told to stop; FieldmeshError when it cannot start."""
     home.require_settled()
     config = load(home.config)
     set_up_log(config.node.log_format, config.node.log_level)
     with Store(home.database) as store:
         try:
-            asyncio.run(_run(home, config, store))
+            asyncio.run(_run(home, config, store, tell_started))
         except BaseExceptionGroup as group:
             raise _first_kind_error(group) from group
 
 
-async def _run(home: Home, config: Config, store: Store) -> None:
+async def _run(
+    home: Home, config: Config, store: Store, tell_started: Callable[[NodeView], None]
+) -> None:
     node = RunningNode(home, config, store)
     view = node.app.core.view(node.app.now())
     log.info("node-starting", name=view.name, id=view.node, site=view.site_name, incarnation=view.incarnation)
-    await node.run()
+    telling = asyncio.create_task(_tell_when_started(node, tell_started), name="tell-started")
+    try:
+        await node.run()
+    finally:
+        telling.cancel()
     log.info("node-stopped", name=view.name)
+
+
+async def _tell_when_started(node: RunningNode, tell: Callable[[NodeView], None]) -> None:
+    await node.started.wait()
+    tell(node.app.core.view(node.app.now()))
 
 
 def _first_kind_error(group: BaseExceptionGroup[Any]) -> BaseException:

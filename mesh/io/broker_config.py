@@ -21,9 +21,9 @@ CONFIGURATION, MESH_ACCESS, OWNER_ACCESS, APPS_ACCESS = "mosquitto.conf", "mesh.
 CONNECTIONS_MAX = 1024  # a full mesh ends far below; strangers may not use up the child's file descriptors
 LOCAL_CONNECTIONS_MAX = 128  # the owner needs two; applications are programs of one host
 PACKET_BYTES_MAX = FRAME_BYTES_MAX + 1024  # a frame, its topic and MQTT's own bytes
-QUEUED_MESSAGES_MAX = 1000  # per session that does not read: seconds of traffic; then the newest are dropped
+QUEUED_MESSAGES_MAX = 400  # per session that does not read: seconds of traffic; then the newest are dropped
 QUEUED_BYTES_MAX = 4 * FRAME_BYTES_MAX  # per session, above QoS 0 only: applications
-MEMORY_BYTES_MAX = 268_435_456  # four sessions stalled on the largest frames; beyond, writers are cut off
+MEMORY_BYTES_MAX = 268_435_456  # two sessions stalled on the largest frames; beyond, writers are cut off
 KEEPALIVE_S_MAX = 30  # a vanished peer's session goes after 45 s
 SESSION_EXPIRY = "1h"  # nothing is kept for absent sessions anyway; this frees their subscriptions
 

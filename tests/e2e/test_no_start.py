@@ -14,7 +14,7 @@ from tests.e2e.machines import HOST, Machine
 
 pytestmark = [pytest.mark.io]
 
-CONFIGURATION, DISK = 78, 74
+CONFIGURATION, DISK, TEMPORARY = 78, 74, 75
 
 
 @pytest.fixture
@@ -57,18 +57,18 @@ def test_an_unknown_variable_is_refused_by_name(node: Machine) -> None:
 
 def test_a_broker_port_that_is_taken_is_named_with_how_to_find_who_has_it(node: Machine) -> None:
     with listening(node.port):
-        said = refuses_to_run(node)
+        said = refuses_to_run(node, TEMPORARY)
     assert f"port {node.port} on 127.0.0.1 is already in use" in said and "ss -ltnp" in said
 
 
 def test_the_cure_for_a_taken_port_names_keys_that_exist(node: Machine) -> None:
     with listening(node.port):
-        assert "[fabric] port" in refuses_to_run(node)
+        assert "[fabric] port" in refuses_to_run(node, TEMPORARY)
 
 
 def test_a_join_port_that_is_taken_is_named(node: Machine) -> None:
     with listening(node.join_port):
-        said = refuses_to_run(node)
+        said = refuses_to_run(node, TEMPORARY)
     assert f"port {node.join_port}" in said and "join_port" in said
 
 

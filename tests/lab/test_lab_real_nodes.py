@@ -45,7 +45,7 @@ def test_the_readable_report_tells_the_story() -> None:
     done = lab_run("kill-one", "--nodes", "3", "--cut-s", "0")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "n3 was killed, and its broker with it" in done.stdout
-    assert "n3: alive -> unreachable, say n1, n2" in done.stdout
+    assert "n3: suspect -> unreachable, say n1, n2" in done.stdout
     assert "All invariants hold." in done.stdout
 
 

@@ -3,9 +3,8 @@ from random import Random
 import pytest
 
 from mesh.ids import NodeId
-from mesh.renewal import RETRY_S, Renewal, is_fresh
-from mesh.trust import BACKDATE_MS, DAY_MS
-from tests.mesh.site import WALL_MS
+from mesh.renewal import ISSUED_MAX, RETRY_S, Issuing, Renewal
+from mesh.trust import DAY_MS
 
 A, B, C = NodeId("a"), NodeId("b"), NodeId("c")
 
@@ -20,21 +19,22 @@ def test_nodes_that_joined_together_renew_apart() -> None:
     assert len({Renewal(Random(seed)).due_ms(0, 30 * DAY_MS) for seed in range(20)}) == 20
 
 
-@pytest.mark.parametrize(
-    ("life_ms", "age_ms", "expected"),
-    [
-        (30 * DAY_MS, 0, True),
-        (30 * DAY_MS, 59_999, True),
-        (30 * DAY_MS, 60_000, False),
-        (30_000, 9_999, True),
-        (30_000, 10_000, False),  # a life of half a minute: it is asked for again after twenty seconds
-        (30 * DAY_MS, -DAY_MS, False),  # by a clock that was ahead
-    ],
-)
-def test_a_certificate_is_fresh_for_a_minute_or_a_third_of_its_life(
-    life_ms: int, age_ms: int, expected: bool
+@pytest.mark.parametrize(("days", "fresh_s"), [(30.0, 60.0), (30 / 86_400, 10.0)])
+def test_what_a_steward_renewed_is_fresh_for_a_minute_or_a_third_of_its_life(
+    days: float, fresh_s: float
 ) -> None:
-    assert is_fresh(WALL_MS - BACKDATE_MS, WALL_MS + life_ms, WALL_MS + age_ms) is expected
+    issuing = Issuing(days)
+    issuing.issued(A, 5.0)
+    assert issuing.is_fresh(A, 5.0 + fresh_s - 0.1)
+    assert not issuing.is_fresh(A, 5.0 + fresh_s + 0.1)
+    assert not issuing.is_fresh(B, 5.0)
+
+
+def test_the_renewals_that_are_remembered_are_bounded() -> None:
+    issuing = Issuing(30.0)
+    for place in range(ISSUED_MAX + 10):
+        issuing.issued(NodeId(f"{place:026}"), 0.0)
+    assert len(issuing._issued_at) == ISSUED_MAX
 
 
 def test_it_is_due_from_then_on() -> None:

@@ -66,7 +66,7 @@ def test_the_broker_remembers_nothing_and_has_bounds() -> None:
         "retain_available false",
         "sys_interval 0",
         "max_packet_size 263168",
-        "max_queued_messages 1000",
+        "max_queued_messages 400",
         "memory_limit 268435456",
         "max_keepalive 30",
     ):

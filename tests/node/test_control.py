@@ -17,6 +17,7 @@ from node.control import REQUEST_BYTES_MAX, SOCKET_NAME, call, stream
 from node.control_server import CONNECTIONS_MAX, Handler, serve_control
 from node.errors import FieldmeshError
 from node.exits import Exit
+from node.run_folder import run_folder
 
 pytestmark = pytest.mark.io
 

@@ -238,9 +238,9 @@ def test_another_key_so_soon_is_refused_and_taken_a_minute_later() -> None:
     core = started(0, days=20.0)
     (member,) = puppets_of(core, KEYS[2], days=20.0)
     member.tell(at(1, days_after(20.0)), Renew(KEYS[2].tls_public))
-    soon = member.tell(at(2, days_after(20.0) + 50_000), Renew(KEYS[3].tls_public))
+    soon = member.tell(at(50, days_after(20.0) + 50_000), Renew(KEYS[3].tls_public))
     assert sent_to(C, soon) == [RenewRefused("too soon")]
-    later = member.tell(at(3, days_after(20.0) + 61_000), Renew(KEYS[3].tls_public))
+    later = member.tell(at(61.1, days_after(20.0) + 61_100), Renew(KEYS[3].tls_public))
     assert counted(later) == [("certificate-renewed", C)]
 
 

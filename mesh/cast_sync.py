@@ -51,7 +51,9 @@ class CastSync:
         state.add(CastDelivered(origin, cast.incarnation, cast.sequence, cast.topic, cast.payload))
         self._tell_soon(now)
         if state.is_overlay() and cast.hops < HOPS_MAX:
-            self._pass_on(sender, msgspec.structs.replace(cast, hops=cast.hops + 1))
+            if self._casts.prove(cast):
+                self._pass_on(sender, msgspec.structs.replace(cast, hops=cast.hops + 1))
+            self._count_forgers()
 
     def prune(self, sender: NodeId) -> None:
         """A quick neighbour serves this peer: from us it only needs to hear what we hold."""
@@ -69,6 +71,7 @@ class CastSync:
         for cast in self._casts.give(wanted.ranges, GIVE_BYTES_MAX):
             hops = cast.hops if cast.origin == self._state.me else min(cast.hops + 1, HOPS_MAX)
             self._state.send(sender, msgspec.structs.replace(cast, hops=hops), traffic=Traffic.STATE)
+        self._count_forgers()
 
     def tick(self, now: Now) -> None:
         """Tell one peer what we hold."""
@@ -76,11 +79,12 @@ class CastSync:
             return
         self._tell_at = float("inf")
         held = self._casts.held(now.mono)
+        self._count_forgers()
         peers = self._state.links.peers()
-        if not held:
+        if self._casts.is_idle:
             return
         self._tell_at = now.mono + TELL_EVERY_S
-        if peers:
+        if peers and held:
             peer = peers[int(self._state.random.random() * len(peers))]
             self._state.send(peer, CastsHeld(held[:1024]))
 
@@ -89,6 +93,11 @@ class CastSync:
 
     def forget(self, peer: NodeId) -> None:
         self._lazy.pop(peer, None)
+
+    def _count_forgers(self) -> None:
+        """A member signs what it casts wrongly: delivered here, as its own link is proof, but passed on to nobody."""
+        for origin in self._casts.take_forgers():
+            self._state.count("cast-forged", origin)
 
     def _tell_soon(self, now: Now) -> None:
         self._tell_at = min(self._tell_at, now.mono + TELL_EVERY_S)

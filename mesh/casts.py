@@ -5,6 +5,7 @@ copy that came too late turns that link lazy. What was missed, by loss or by a b
 random peer now and then what we still hold. Casts are news, not truth: what must survive is a replica.
 """
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,8 +20,10 @@ HOPS_MAX = 16  # the overlay of a thousand nodes is under ten across
 HELD_MAX = 1024  # casts kept for repair ...
 HELD_BYTES_MAX = 4_194_304  # ... of at most this size in all ...
 HELD_S = 120.0  # ... for as long as a short cut lasts
-ORIGINS_MAX = 4096  # incarnations whose sequences we remember
-GAPS_MAX = 1024  # per origin, sequences above the contiguous part
+ORIGINS_MAX = 2048  # whose sequences we remember; as many as there may be members
+INCARNATIONS_MAX = 4  # per origin, the newest: one member that cycles through its own flushes nobody else's
+GAPS_MAX = 256  # per incarnation: runs of sequences that are missing
+PROVE_MAX = 128  # signatures checked per telling: some ten milliseconds
 
 Key = tuple[NodeId, int]  # origin, incarnation
 Range = tuple[str, int, int, int]  # origin, incarnation, first, last
@@ -28,28 +31,45 @@ Range = tuple[str, int, int, int]  # origin, incarnation, first, last
 
 @dataclass(slots=True)
 class _Had:
-    """Which sequences of one origin have been delivered: all up to `upto`, and some above."""
+    """Which sequences of one incarnation have been delivered: all up to `top`, except those in the gaps."""
 
-    upto: int = 0
-    above: set[int] = field(default_factory=set)
+    top: int = 0
+    gaps: list[tuple[int, int]] = field(default_factory=list)  # first and last, ascending
 
     def has(self, sequence: int) -> bool:
-        return sequence <= self.upto or sequence in self.above
+        return sequence <= self.top and self._gap_with(sequence) is None
 
-    def take(self, sequence: int) -> bool:
-        if self.has(sequence):
-            return False
-        self.above.add(sequence)
-        if len(self.above) > GAPS_MAX:
-            self.upto = min(self.above)  # give the oldest gap up: bounded memory beats an old cast
-        while self.upto + 1 in self.above:
-            self.upto += 1
-        self.above = {each for each in self.above if each > self.upto}
-        return True
+    def take(self, sequence: int) -> None:
+        """Note a sequence that was not had."""
+        if sequence > self.top:
+            self._put(len(self.gaps), (self.top + 1, sequence - 1))
+            self.top = sequence
+            return
+        place = self._gap_with(sequence)
+        assert place is not None
+        first, last = self.gaps.pop(place)
+        self._put(place, (first, sequence - 1), (sequence + 1, last))
 
-    def lacks(self, first: int, last: int) -> list[int]:
-        start = max(first, self.upto + 1)
-        return [each for each in range(start, min(last, start + GAPS_MAX) + 1) if each not in self.above]
+    def lacks(self, first: int, last: int) -> list[tuple[int, int]]:
+        """What is missing between these two, as runs."""
+        runs = ((max(first, low), min(last, high)) for low, high in (*self.gaps, (self.top + 1, last)))
+        return [(low, high) for low, high in runs if low <= high]
+
+    def _gap_with(self, sequence: int) -> int | None:
+        place = bisect_right(self.gaps, sequence, key=lambda gap: gap[0]) - 1
+        return place if place >= 0 and sequence <= self.gaps[place][1] else None
+
+    def _put(self, place: int, *gaps: tuple[int, int]) -> None:
+        self.gaps[place:place] = [(first, last) for first, last in gaps if first <= last]
+        if len(self.gaps) > GAPS_MAX:
+            del self.gaps[0]  # give the oldest gap up: bounded memory beats an old cast
+
+
+@dataclass(slots=True)
+class _Held:
+    at: float
+    cast: Cast
+    unproven: bytes | None  # the identity that must have signed it, while that has not been checked
 
 
 class Casts:
@@ -59,42 +79,64 @@ class Casts:
         self._identity = identity
         self._incarnation = incarnation
         self._sequence = 0
-        self._had: OrderedDict[Key, _Had] = OrderedDict()
-        self._held: OrderedDict[tuple[NodeId, int, int], tuple[float, Cast]] = OrderedDict()
+        self._had: OrderedDict[NodeId, dict[int, _Had]] = OrderedDict()  # by origin and incarnation
+        self._held: OrderedDict[tuple[NodeId, int, int], _Held] = OrderedDict()
         self._held_bytes = 0
+        self._forgers: list[NodeId] = []
 
     def make(self, topic: str, payload: bytes, now: float) -> Cast:
         """A new cast of our own."""
         self._sequence += 1
         unsigned = Cast(self._identity.node, self._incarnation, self._sequence, topic, payload)
         cast = msgspec.structs.replace(unsigned, signature=self._identity.sign(unsigned.content()))
-        self._had_of((self._identity.node, self._incarnation)).take(self._sequence)
-        self._hold(cast, now)
+        self._note(cast)
+        self._hold(cast, None, now)
         return cast
 
     def take(self, cast: Cast, origin_public: bytes, is_direct: bool, now: float) -> str | None:
         """None when this cast is new and genuine and must be delivered; else why not, as a counter's name.
 
         `is_direct`: it came over the origin's own link, which has proven who speaks; the signature is then
-        left for those to whom we pass it on.
+        checked before anybody else is told of it.
         """
         if cast.hops > HOPS_MAX:
             return "cast-hops"
-        key = (NodeId(cast.origin), cast.incarnation)
-        if key in self._had and self._had[key].has(cast.sequence):
+        if self._is_stale(NodeId(cast.origin), cast.incarnation):
+            return "cast-stale"
+        if self._had_of(NodeId(cast.origin), cast.incarnation).has(cast.sequence):
             return "cast-duplicate"
         if not is_direct and not verify(origin_public, cast.signature, cast.content()):
             return "cast-forged"
-        self._had_of(key).take(cast.sequence)  # only what is genuine may fill memory
-        self._hold(cast, now)
+        self._note(cast)  # only what is genuine may fill memory
+        self._hold(cast, origin_public if is_direct else None, now)
         return None
+
+    def prove(self, cast: Cast) -> bool:
+        """Whether a held cast may be passed on: its signature is checked once, and a bad one held no longer."""
+        key = (NodeId(cast.origin), cast.incarnation, cast.sequence)
+        held = self._held.get(key)
+        if held is None:
+            return False
+        if held.unproven is not None and not verify(held.unproven, held.cast.signature, held.cast.content()):
+            self._let_go(key)
+            self._forgers.append(key[0])
+            return False
+        held.unproven = None
+        return True
+
+    def take_forgers(self) -> list[NodeId]:
+        """Origins whose own signature turned out to be wrong, one for each such cast since last asked."""
+        taken, self._forgers = self._forgers, []
+        return taken
 
     def held(self, now: float) -> tuple[Range, ...]:
         """What we can still give, as ranges."""
         self._expire(now)
+        self._prove_some()
         by_origin: dict[Key, list[int]] = {}
-        for origin, incarnation, sequence in self._held:
-            by_origin.setdefault((origin, incarnation), []).append(sequence)
+        for (origin, incarnation, sequence), held in self._held.items():
+            if held.unproven is None:
+                by_origin.setdefault((origin, incarnation), []).append(sequence)
         return tuple(
             (origin, incarnation, first, last)
             for (origin, incarnation), sequences in sorted(by_origin.items())
@@ -108,9 +150,13 @@ class Casts:
         for origin, incarnation, first, last in ranges:
             if left <= 0:
                 break
-            missing = self._had.get((NodeId(origin), incarnation), _Had()).lacks(first, last)[:left]
-            left -= len(missing)
-            wanted.extend((origin, incarnation, low, high) for low, high in _ranges(missing))
+            if self._is_stale(NodeId(origin), incarnation):
+                continue
+            for low, high in self._had_of(NodeId(origin), incarnation).lacks(max(first, 1), last):
+                high = min(high, low + left - 1)
+                if low <= high:
+                    wanted.append((origin, incarnation, low, high))
+                    left -= high - low + 1
         return tuple(wanted)
 
     def give(self, ranges: Iterable[Range], bytes_max: int) -> list[Cast]:
@@ -124,12 +170,12 @@ class Casts:
                 break
             for sequence in range(first, stop):
                 held = self._held.get((NodeId(origin), incarnation, sequence))
-                if held is None:
+                if held is None or not self.prove(held.cast):
                     continue
-                bytes_max -= len(held[1].payload) + 200
+                bytes_max -= len(held.cast.payload) + 200
                 if bytes_max < 0:
                     return given
-                given.append(held[1])
+                given.append(held.cast)
         return given
 
     @property
@@ -139,27 +185,45 @@ class Casts:
     def __len__(self) -> int:
         return len(self._held)
 
-    def _had_of(self, key: Key) -> _Had:
-        had = self._had.get(key)
-        if had is None:
-            had = self._had[key] = _Had()
-            if len(self._had) > ORIGINS_MAX:
-                self._had.popitem(last=False)
-        self._had.move_to_end(key)  # who casts is remembered longest
-        return had
+    def _is_stale(self, origin: NodeId, incarnation: int) -> bool:
+        """Whether it is older than all those that we remember of this origin, and there is no room for it."""
+        known = self._had.get(origin, {})
+        return len(known) >= INCARNATIONS_MAX and incarnation < min(known)
 
-    def _hold(self, cast: Cast, now: float) -> None:
-        self._held[(NodeId(cast.origin), cast.incarnation, cast.sequence)] = (now, cast)
+    def _had_of(self, origin: NodeId, incarnation: int) -> _Had:
+        return self._had.get(origin, {}).get(incarnation) or _Had()
+
+    def _note(self, cast: Cast) -> None:
+        """This cast is being delivered."""
+        origin = NodeId(cast.origin)
+        known = self._had.setdefault(origin, {})
+        self._had.move_to_end(origin)  # who casts is remembered longest
+        known.setdefault(cast.incarnation, _Had()).take(cast.sequence)
+        if len(known) > INCARNATIONS_MAX:
+            del known[min(known)]
+        if len(self._had) > ORIGINS_MAX:
+            self._had.popitem(last=False)
+
+    def _hold(self, cast: Cast, unproven: bytes | None, now: float) -> None:
+        self._held[(NodeId(cast.origin), cast.incarnation, cast.sequence)] = _Held(now, cast, unproven)
         self._held_bytes += len(cast.payload)
         self._expire(now)
 
+    def _let_go(self, key: tuple[NodeId, int, int]) -> None:
+        self._held_bytes -= len(self._held.pop(key).cast.payload)
+
+    def _prove_some(self) -> None:
+        unproven = [held.cast for held in self._held.values() if held.unproven is not None]
+        for cast in unproven[:PROVE_MAX]:
+            self.prove(cast)
+
     def _expire(self, now: float) -> None:
         while self._held:
-            at, cast = next(iter(self._held.values()))
-            if len(self._held) <= HELD_MAX and self._held_bytes <= HELD_BYTES_MAX and now - at <= HELD_S:
+            key, oldest = next(iter(self._held.items()))
+            is_room = len(self._held) <= HELD_MAX and self._held_bytes <= HELD_BYTES_MAX
+            if is_room and now - oldest.at <= HELD_S:
                 return
-            self._held.popitem(last=False)
-            self._held_bytes -= len(cast.payload)
+            self._let_go(key)
 
 
 def _ranges(ordered: list[int]) -> list[tuple[int, int]]:

@@ -5,6 +5,7 @@ from mesh.ids import NodeId
 BUILT_MS = 1_795_219_200_000  # this release cannot be running before it was written
 FAR_OFF_MS = 300_000  # five minutes: certificates are backdated by one, logs stay readable
 PEERS_MAX = 64  # enough for a median
+JUDGES_MIN = 2  # two clocks: neither outvotes the other
 FLOOR_STEP_MS = 3_600_000  # the floor is written again when it has risen by this much
 
 
@@ -43,6 +44,10 @@ class ClockGuard:
         if abs(self.offset_ms()) > FAR_OFF_MS:
             return "the clock is far off most peers' clocks"
         return None
+
+    def is_unjudged(self) -> bool:
+        """Whether too few peers' clocks are known to tell a certificate from the future from a clock of the past."""
+        return len(self._offsets) < JUDGES_MIN
 
     def is_believed(self, signed_ms: int, wall_ms: int) -> bool:
         """Whether most clocks, ours included, have come as far as a date that somebody else has signed.

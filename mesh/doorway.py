@@ -79,7 +79,7 @@ class Doorway:
         if greeting is None or greeting.confirm is not None:
             return False  # a repeated welcome
         try:
-            confirm = state.greeter.confirm(greeting, welcome, self._at_ms(now))
+            confirm = state.greeter.confirm(greeting, welcome, self._at_ms(now), state.clock.is_unjudged())
             self._require_not_removed(greeting.peer)
             if greeting.peer != state.me:
                 self._take_entry(welcome.card, now)
@@ -119,7 +119,9 @@ class Doorway:
             self._require_not_removed(sender)
             nonce = state.random.randbytes(16)
             at_ms = self._at_ms(now)
-            welcome = state.greeter.welcome(sender, hello, state.card(now), nonce, at_ms, now.mono)
+            welcome = state.greeter.welcome(
+                sender, hello, state.card(now), nonce, at_ms, now.mono, state.clock.is_unjudged()
+            )
             self._take_entry(hello.card, now)
             self._require_known(sender)
         except GreetingError as error:
@@ -132,7 +134,7 @@ class Doorway:
         """Whether the peer's greeting is now complete and new."""
         state = self._state
         try:
-            card = state.greeter.confirmed(sender, confirm)
+            card = state.greeter.confirmed(sender, confirm, now.mono)
         except GreetingError as error:
             state.count(error.code, sender)
             return False
@@ -159,6 +161,12 @@ class Doorway:
         self._state.send_over(link, peer, Refuse(code, detail, (), (removal,) if removal else ()))
 
     # -- both sides
+
+    def tell_removed(self, link: int, peer: NodeId) -> None:
+        """At the peer's own door: that it was removed, and the proof."""
+        removal = self._state.roster.removal_entry(peer)
+        assert removal is not None
+        self._state.send_over(link, peer, Refuse("removed", "", (), (removal,)), door=True)
 
     def refused(self, link: int, sender: NodeId, refuse: Refuse, now: Now) -> None:
         """A peer will not have us, or warns us."""

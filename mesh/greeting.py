@@ -59,13 +59,21 @@ class Greeter:
     _pending: dict[NodeId, _Pending] = field(default_factory=dict)
 
     def welcome(
-        self, sender: NodeId, hello: Hello, card: Card, nonce: bytes, at_ms: int, now: float
+        self,
+        sender: NodeId,
+        hello: Hello,
+        card: Card,
+        nonce: bytes,
+        at_ms: int,
+        now: float,
+        early_ok: bool = False,
     ) -> Welcome:
-        """Answer a hello, or GreetingError."""
+        """Answer a hello, or GreetingError. `early_ok`: it may be our clock that is behind."""
+        self._expire(now)
         pending = self._pending.get(sender)
         if pending is not None and pending.hello == hello:
             return pending.welcome
-        self.check_card(hello.card, sender, at_ms)
+        self.check_card(hello.card, sender, at_ms, early_ok)
         version = min(VERSION, hello.version_newest)
         if version < max(VERSION_OLDEST, hello.version_oldest):
             detail = f"it speaks {hello.version_oldest} to {hello.version_newest}"
@@ -73,19 +81,18 @@ class Greeter:
         unsigned = Welcome(version, hello.nonce, nonce, card, b"")
         signature = self.identity.sign(_transcript(b"welcome", hello, unsigned))
         answer = msgspec.structs.replace(unsigned, signature=signature)
-        self._expire(now)
         if len(self._pending) >= PENDING_MAX and sender not in self._pending:
             raise GreetingError("greetings-full")
         self._pending[sender] = _Pending(hello, answer, now + PENDING_S)
         return answer
 
-    def confirm(self, dialling: Dialling, welcome: Welcome, at_ms: int) -> Confirm:
+    def confirm(self, dialling: Dialling, welcome: Welcome, at_ms: int, early_ok: bool = False) -> Confirm:
         """Check the host's welcome and prove ourselves, or GreetingError."""
         if welcome.echo != dialling.hello.nonce:
             raise GreetingError("greeting-replayed", "the welcome answers another hello")
         if not VERSION_OLDEST <= welcome.version <= VERSION:
             raise GreetingError("version-unknown", str(welcome.version))
-        self.check_card(welcome.card, dialling.peer, at_ms)
+        self.check_card(welcome.card, dialling.peer, at_ms, early_ok)
         unsigned = msgspec.structs.replace(welcome, signature=b"")
         if not verify(
             welcome.card.identity, welcome.signature, _transcript(b"welcome", dialling.hello, unsigned)
@@ -94,8 +101,9 @@ class Greeter:
         signature = self.identity.sign(_transcript(b"confirm", dialling.hello, unsigned))
         return Confirm(welcome.nonce, signature)
 
-    def confirmed(self, sender: NodeId, confirm: Confirm) -> Card | None:
-        """The dialler's card, now proven; None when this greeting was already complete. Or GreetingError."""
+    def confirmed(self, sender: NodeId, confirm: Confirm, now: float) -> Card | None:
+        """The dialler's card, now proven; None when no such greeting is under way (any more). Or GreetingError."""
+        self._expire(now)
         pending = self._pending.get(sender)
         if pending is None:
             return None
@@ -108,14 +116,14 @@ class Greeter:
         del self._pending[sender]
         return pending.hello.card
 
-    def check_card(self, card: Card, sender: NodeId, at_ms: int) -> Member:
+    def check_card(self, card: Card, sender: NodeId, at_ms: int, early_ok: bool = False) -> Member:
         """A card must name its sender, its key must be that name's, its chain must be this site's and valid."""
         if card.site != self.root.site:
             raise GreetingError("other-site", card.site)
         if card.node != sender or node_id_of(card.identity) != sender:
             raise GreetingError("origin-forged", f"a card of {card.node}")
         try:
-            member = self.root.verify_chain(card.chain, at_ms)
+            member = self.root.verify_chain(card.chain, at_ms, early_ok)
         except TrustError as error:
             raise GreetingError(error.reason, str(error)) from None
         if member.node != sender:

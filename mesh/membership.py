@@ -131,7 +131,9 @@ class Membership:
             return PeerState.REMOVED, f"removed: {removal.reason}" if removal else "removed"
         row = self._rows.get(node)
         incarnation = max(standing.incarnation, row.incarnation if row else -1)
-        if self._roster.left_at(node) >= incarnation and self._roster.left_at(node) >= 0:
+        left_at = self._roster.left_at(node)
+        may_be_back = incarnation < 0 and not self._paths  # before we hear anybody, old news is no news
+        if left_at >= max(incarnation, 0) and not may_be_back:
             return PeerState.LEFT, "it said goodbye"
         via = self._paths.get(node)
         if via is None:

@@ -21,4 +21,5 @@ class Pacing:
         return True
 
     def settled(self, peer: NodeId) -> None:
+        """The difference is gone, or repair gets on with it: the next question may be asked at once."""
         self._next.pop(peer, None)

@@ -55,12 +55,26 @@ class PeerBook:
                 del known[endpoint]
 
     def prove(self, node: NodeId, endpoints: tuple[Endpoint, ...]) -> tuple[Write, ...]:
-        """The node itself has told us, signed, where it listens."""
+        """The node itself has told us where it listens: what others say of it is out of date."""
         endpoints = endpoints[:ENDPOINTS_MAX]
+        if endpoints:
+            self.lost(node, Source.GOSSIP)
         if self._proven.get(node) == endpoints or not endpoints:
             return ()
         self._proven[node] = endpoints
         return (Write(TABLE, node, msgspec.msgpack.encode(endpoints)),)
+
+    def told(
+        self, node: NodeId, endpoints: tuple[Endpoint, ...], is_own: bool
+    ) -> tuple[list[Endpoint], tuple[Write, ...]]:
+        """A linked peer named a node's endpoints; what was news, and what to write.
+
+        Of itself, over its own link, its word is proof; of others it is hearsay.
+        """
+        if not is_own:
+            return [each for each in endpoints if self.found(each, node, Source.GOSSIP)], ()
+        writes = self.prove(node, endpoints)
+        return (list(endpoints) if writes else []), writes
 
     def settle(self, endpoint: Endpoint, node: NodeId) -> None:
         """A dial has shown who answers at an endpoint that was a stray."""

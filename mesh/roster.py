@@ -212,12 +212,16 @@ class _Merging:
         elif isinstance(entry, MemberEntry):
             self._members.append(entry)  # taken when all of this batch's removals are
         else:
-            self._departed.append(entry)  # only a member can leave: taken when all of this batch's members are
+            self._departed.append(
+                entry
+            )  # only a member can leave: taken when all of this batch's members are
 
     def done(self) -> Merged:
         self._settle_removals()
-        for entry in (*self._members, *self._departed):
-            self._prove(entry)
+        for member in self._members:
+            self._prove(member)
+        for departed in self._departed:
+            self._prove(departed)
         return Merged(
             tuple(Write(TABLE, key, value) for key, value in sorted(self._writes.items())),
             tuple(dict.fromkeys(self._changed)),

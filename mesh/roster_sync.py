@@ -33,6 +33,8 @@ class RosterSync:
             state.count(reason, source or "")
         if not merged.writes:
             return
+        if source is not None:
+            self._pacing.settled(source)  # it gets on: the rest may be asked for with the next beat
         state.persist(merged.writes)
         state.rows.forget_names()
         state.paths_changed = True
@@ -42,6 +44,10 @@ class RosterSync:
             if not state.roster.is_member(node):
                 self._cut_off(node, now)
         state.set_access(now)
+
+    def forget(self, peer: NodeId) -> None:
+        """The links with this peer have ended."""
+        self._pacing.settled(peer)
 
     def beat(self, sender: NodeId, beat: Beat, now: Now) -> None:
         """Ask for what the digests say is different."""

@@ -80,6 +80,10 @@ class RowSync:
         elif self._pacing.may(sender, now.mono):
             state.send(sender, RowsWanted(state.rows.versions()))
 
+    def forget(self, peer: NodeId) -> None:
+        """The links with this peer have ended."""
+        self._pacing.settled(peer)
+
     def wanted(self, sender: NodeId, wanted: RowsWanted) -> None:
         newer = self._state.rows.newer_than(wanted.versions)
         if newer:

@@ -129,17 +129,19 @@ class Root:
         self.fingerprint = hashlib.sha256(certificate).digest()
         self._authorities: dict[bytes, x509.Certificate] = {}  # verified ones; bounded by AUTHORITIES_MAX
 
-    def verify_chain(self, chain: Sequence[bytes], at_ms: int | None = None) -> Member:
+    def verify_chain(
+        self, chain: Sequence[bytes], at_ms: int | None = None, early_ok: bool = False
+    ) -> Member:
         """The member a chain proves, or TrustError. `at_ms` None: validity dates are not looked at."""
         if len(chain) != 2:
             raise TrustError("bad-chain", f"{len(chain)} certificates")
         authority = self.verify_authority(chain[1])
         leaf = _parsed(chain[0])
         _require_issued(leaf, authority)
-        if at_ms is not None and not _ms(leaf.not_valid_before_utc) <= at_ms <= _ms(leaf.not_valid_after_utc):
-            raise TrustError(
-                "certificate-expired" if at_ms > _ms(leaf.not_valid_after_utc) else "certificate-early"
-            )
+        if at_ms is not None and at_ms > _ms(leaf.not_valid_after_utc):
+            raise TrustError("certificate-expired")
+        if at_ms is not None and at_ms < _ms(leaf.not_valid_before_utc) and not early_ok:
+            raise TrustError("certificate-early")
         node, name = _subject_of(leaf, self.site)
         steward = steward_of(authority)
         return Member(

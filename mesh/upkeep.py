@@ -24,6 +24,7 @@ class Upkeep:
         self._issuing = Issuing(state.config.certificate_days)
         self._check_at = float("-inf")
         self._doubt: str | None = None
+        self._expired: list[NodeId] | None = []  # None: everybody is let in while our clock is in doubt
 
     def tick(self, now: Now) -> None:
         if now.mono < self._check_at:
@@ -34,6 +35,8 @@ class Upkeep:
         if self._state.clock.doubt(now.wall_ms) is None:
             self._shut_out_expired(now)
             self._renew(now)
+        else:
+            self._expired = None
 
     def wake_at(self) -> float:
         return self._check_at
@@ -133,17 +136,19 @@ class Upkeep:
     def _shut_out_expired(self, now: Now) -> None:
         state = self._state
         at_ms = state.clock.mesh_ms(now.wall_ms)
-        expired = [peer for peer in state.links.peers() if _is_past(state.roster.member(peer), at_ms)]
-        for peer in expired:
-            state.add(Counted("certificate-expired", peer))
-            state.drop_peer(peer, "certificate-expired", now.mono)
-        if expired:
+        for peer in state.links.peers():
+            if _is_past(state.roster.member(peer), at_ms):
+                state.add(Counted("certificate-expired", peer))
+                state.drop_peer(peer, "certificate-expired", now.mono)
+        expired = [node for node in state.roster.members() if _is_past(state.roster.member(node), at_ms)]
+        if expired != self._expired:
+            self._expired = expired
             state.set_access(now)
 
     def _next_date_s(self, now: Now) -> float:
-        """Until our renewal is due or a linked peer's certificate ends, whichever comes first."""
+        """Until our renewal is due or a member's certificate ends, whichever comes first."""
         state = self._state
-        members = [state.roster.member(peer) for peer in state.links.peers()]
+        members = [state.roster.member(node) for node in state.roster.members()]
         ends_ms = [
             each.not_after_ms - state.clock.mesh_ms(now.wall_ms) for each in members if each is not None
         ]

@@ -24,7 +24,6 @@ FILE_BYTES_MAX = 65_536  # the commented template is under 6 kB
 PROBLEMS_SHOWN_MAX = 20  # a screenful; the rest appears once these are mended
 FOUND_CHARS_MAX = 80
 PREFIX = "FIELDMESH_"
-MEND = "mend it, then: fieldmesh config validate"
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 EndpointText = Annotated[str, Meta(max_length=255, extra={"allowed": "HOST:PORT"})]
@@ -225,12 +224,17 @@ def parse(data: bytes, file: str, environ: Mapping[str, str]) -> Effective:
             problems.append(_refused(setting.where, setting.value, KEYS[setting.section][setting.key].type))
         origins[f"{setting.section}.{setting.key}"] = setting.origin
     if problems:
-        raise _error(problems, MEND)
+        raise _error(problems, mend(Path(file)))
     config = msgspec.convert(values, Config)
     problems += [f"{_place(file, origins, place)} {what}" for place, what in _contradictions(config)]
     if problems:
-        raise _error(problems, MEND)
+        raise _error(problems, mend(Path(file)))
     return Effective(config, origins)
+
+
+def mend(file: Path) -> str:
+    """What to do about a configuration that cannot be used."""
+    return f"mend it, then: fieldmesh config validate --home {file.parent}"
 
 
 def endpoint_of(text: str) -> Endpoint:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from node.access import denied
 from node.errors import FieldmeshError
 from node.exits import Exit
 from node.run_folder import asked_run_folder
@@ -58,9 +59,7 @@ def stream(
     except ConnectionError:
         raise _not_running(home) from None  # it stopped while we asked
     except PermissionError:
-        raise FieldmeshError(
-            f"the node in {home} belongs to another user", "run this as that user, or with sudo"
-        ) from None
+        raise denied(home) from None
 
 
 def _connected(path: Path, home: Path, timeout_s: float) -> socket.socket:

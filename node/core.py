@@ -58,6 +58,7 @@ from mesh.wire import (
     CastsHeld,
     CastsWanted,
     Confirm,
+    Endpoint,
     Frame,
     Hello,
     Inquiry,
@@ -82,7 +83,12 @@ from mesh.wire import (
 )
 from node.views import NodeView, PeerView, node_view, peer_views
 
+SEEK_EVERY_S = 5.0  # dials of a removed node that is announced
+TELL_EVERY_S = 60.0  # to a removed node that is there and has been told
 DOUBLE_EVERY_S = 1.0  # announcements are not trusted: they may cost one dial a second
+DIAL_FAILURES = ("refused", "timeout", "no-route", "wrong-root", "certificate-expired", "not-a-node")
+"""What DialFailed may say that tells a person why a peer is missing; our own housekeeping does not."""
+
 BEAT_JITTER = 0.1  # beats of a site do not fall into step
 
 
@@ -112,6 +118,7 @@ class NodeCore:
         self._grace_over = False
         self._is_ending = False
         self._double_at = float("-inf")
+        self._tell_at: dict[NodeId, float] = {}  # at most one each of the roster's removals
         self.isolated = False
         self._handlers: dict[type[Event], Callable[..., None]] = {
             Woke: self._woke,
@@ -262,7 +269,7 @@ class NodeCore:
 
     def _explain(self, peer: NodeId) -> str:
         error = self._state.dialling.last_error(peer)
-        return f"; last dial: {error}" if error else ""
+        return f"; last dial: {error}" if error.startswith(DIAL_FAILURES) else ""
 
     def _tell_isolation(self, now: Now) -> None:
         state = self._state
@@ -296,6 +303,9 @@ class NodeCore:
         if found.node == state.me:
             self._check_double(found, now)
             return
+        if found.node is not None and state.roster.is_removed(found.node):
+            self._seek_removed(found.endpoint, found.node, now)
+            return
         is_new = state.book.found(found.endpoint, found.node, found.source)
         if found.node is not None and (is_new or found.source in (Source.MDNS, Source.SHARED)):
             state.hurry(found.node, now.mono)
@@ -309,6 +319,12 @@ class NodeCore:
             self._double_at = now.mono + DOUBLE_EVERY_S
             state.dial(Attempt(found.endpoint, None), now.mono)
 
+    def _seek_removed(self, endpoint: Endpoint, node: NodeId, now: Now) -> None:
+        """A node that was away when it was removed: all brokers are deaf to it, so it is told at its own door."""
+        if now.mono >= self._tell_at.get(node, float("-inf")) and not self._state.halted:
+            self._tell_at[node] = now.mono + SEEK_EVERY_S
+            self._state.dial(Attempt(endpoint, None), now.mono)
+
     def _endpoint_lost(self, lost: EndpointLost, now: Now) -> None:
         self._state.book.lost(lost.node, lost.source)
 
@@ -320,6 +336,9 @@ class NodeCore:
             return
         dialled.peer = opened.peer
         state.book.settle(dialled.attempt.endpoint, opened.peer)
+        if state.roster.is_removed(opened.peer):
+            self._tell_at[opened.peer] = now.mono + TELL_EVERY_S
+            self._doorway.tell_removed(opened.link, opened.peer)
         if state.roster.is_removed(opened.peer) or self._is_superfluous(dialled):
             state.end_dialled(opened.link, "linked already", now.mono)
             state.hangup(opened.link)
@@ -392,6 +411,8 @@ class NodeCore:
             elif isinstance(message, Confirm):
                 if self._doorway.confirm(received.sender, message, now):
                     self._linked(received.sender, now)
+            elif isinstance(message, Refuse) and message.removals:
+                self._roster_sync.merge(message.removals, received.sender, now)
             else:
                 self._state.count("door-misused", received.sender)
 
@@ -491,7 +512,8 @@ class NodeCore:
                 return  # the rest will be heard of again when the rosters are equal
             if peer == state.me:
                 continue
-            news = [each for each in endpoints if state.book.found(each, peer, Source.GOSSIP)]
+            news, writes = state.book.told(peer, endpoints, is_own=peer == sender)
+            state.persist(writes)
             if news:
                 state.hurry(peer, now.mono)
                 if state.is_overlay():

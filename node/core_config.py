@@ -6,7 +6,7 @@ from mesh.state import CoreConfig
 from node.config import Config
 from node.release import RELEASE
 
-STALL_MIN_S = 0.75  # an idle core wakes once a beat; a wake later than this and than these beats is our own stall
+STALL_MIN_S = 0.75  # an idle core wakes once a beat; later than both of these, we were not running
 STALL_BEATS = 1.5
 
 

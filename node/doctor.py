@@ -38,6 +38,7 @@ class Examined:
     last_errors: Mapping[NodeId, str] = field(default_factory=dict)
     stray_errors: Mapping[str, str] = field(default_factory=dict)  # by the seed's HOST:PORT
     mode: str = "own"
+    overlay: bool = False  # most pairs are not meant to be linked
 
 
 def examine(seen: Examined) -> list[Finding]:
@@ -47,6 +48,8 @@ def examine(seen: Examined) -> list[Finding]:
         *_clocks(seen),
         *_certificates(seen),
         *_duplicates(seen),
+        *_names(seen),
+        *_store(seen),
         *_dials(seen),
         *_seeds(seen),
         *_paths(seen),
@@ -102,27 +105,28 @@ def _clocks(seen: Examined) -> list[Finding]:
 
 
 def _certificates(seen: Examined) -> list[Finding]:
-    own = _expiry("this node", seen.node.certificate_not_after_ms, seen.wall_ms)
+    own = _expiry("this node", seen.node.name, seen.node.certificate_not_after_ms, seen.wall_ms)
     others = [
-        _expiry(peer.name, peer.certificate_not_after_ms, seen.wall_ms)
+        _expiry(peer.name, peer.name, peer.certificate_not_after_ms, seen.wall_ms)
         for peer in seen.peers
         if peer.certificate_not_after_ms is not None and peer.state not in ("removed", "left")
     ]
     return [finding for finding in (own, *others) if finding is not None]
 
 
-def _expiry(name: str, not_after_ms: int | None, wall_ms: int) -> Finding | None:
+def _expiry(who: str, name: str, not_after_ms: int | None, wall_ms: int) -> Finding | None:
     if not_after_ms is None or not_after_ms - wall_ms > EXPIRY_SOON_DAYS * DAY_MS:
         return None
     days = (not_after_ms - wall_ms) / DAY_MS
     if days < 0:
-        cure = f"make a token on a steward (fieldmesh token create) and let {name} join again"
+        cure = f"on a steward: fieldmesh member remove {name}, which frees the name, and fieldmesh token create; "
+        cure += "then join with that token in a fresh home"
         return Finding(
-            "certificate-expired", "error", f"the certificate of {name} expired {-days:.1f} days ago", cure
+            "certificate-expired", "error", f"the certificate of {who} expired {-days:.1f} days ago", cure
         )
     cure = "it renews by itself while a steward can be reached: start one, or connect it"
     return Finding(
-        "certificate-expiring", "warning", f"the certificate of {name} ends in {days:.1f} days", cure
+        "certificate-expiring", "warning", f"the certificate of {who} ends in {days:.1f} days", cure
     )
 
 
@@ -143,9 +147,38 @@ def _duplicates(seen: Examined) -> list[Finding]:
 _CLONE_COUNTERS = ("identity-cloned", "mdns_identity_twice")
 
 
+def _names(seen: Examined) -> list[Finding]:
+    """Two stewards that did not hear each other may have given one name twice."""
+    holders: dict[str, list[NodeId]] = {seen.node.name: [seen.node.node]}
+    for peer in seen.peers:
+        if peer.state != "removed":
+            holders.setdefault(peer.name, []).append(peer.node)
+    return [
+        Finding(
+            "name-twice",
+            "warning",
+            f"{len(nodes)} members are called {name}: {', '.join(sorted(nodes))}",
+            "all work, by their ids; remove all but one by id (on a steward, fieldmesh member remove ID) "
+            "and let them join again under names of their own",
+        )
+        for name, nodes in sorted(holders.items())
+        if len(nodes) > 1
+    ]
+
+
+def _store(seen: Examined) -> list[Finding]:
+    damaged = seen.counters.get(("store-row-damaged", ""), 0)
+    if not damaged:
+        return []
+    what = f"rows of this node's state.db that had rotted when it started, and were left out: {damaged}"
+    cure = "the peers tell it again what they know; look at this machine's disk (smartctl -a, dmesg) before it fails"
+    return [Finding("store-row-damaged", "warning", what, cure)]
+
+
 def _dials(seen: Examined) -> list[Finding]:
     found = []
     names = {peer.node: peer.name for peer in seen.peers}
+    here = {peer.node for peer in seen.peers if peer.state in ("alive", "suspect") and not peer.linked}
     for node, error in sorted(seen.last_errors.items()):
         name = names.get(node, node)
         if error == "wrong-root":
@@ -156,6 +189,10 @@ def _dials(seen: Examined) -> list[Finding]:
             found.append(
                 Finding("port-blocked", "error", f"{name} is announced but its port does not answer", cure)
             )
+        elif error == "timeout" and node in here:
+            cure = f"open {name}'s broker port (default 8883) in the firewalls between; if it has moved, set seeds"
+            what = f"{name} is heard by others, and nothing answers where its broker was known to be"
+            found.append(Finding("port-blocked", "warning", what, cure))
         elif error == "refused" and node in seen.seen_by_mdns:
             cure = f"is fieldmesh running on {name}? Look at its log for a broker that does not start"
             found.append(
@@ -193,14 +230,18 @@ def _paths(seen: Examined) -> list[Finding]:
     names = {peer.node: peer.name for peer in seen.peers} | {seen.node.node: seen.node.name}
     for peer in seen.peers:
         if peer.path.startswith("via "):
-            if peer.is_leaf and seen.mode == "leaf":
-                continue  # two leaves have nothing to dial
+            if seen.overlay or (peer.is_leaf and seen.mode == "leaf"):
+                continue  # not meant to be linked; two leaves have nothing to dial
             what = f"no direct path between {seen.node.name} and {peer.name}; messages go {peer.path}"
             found.append(Finding("path-broken", "warning", what, _PATH_CURE))
         elif peer.state == "unreachable":
             cure = _absence_cure(seen.last_errors.get(peer.node, ""))
             found.append(Finding("unreachable", "warning", f"{peer.name} is unreachable: {peer.why}", cure))
-    told = set()
+    return found if seen.overlay else [*found, *_paths_of_others(seen, names)]
+
+
+def _paths_of_others(seen: Examined, names: Mapping[NodeId, str]) -> list[Finding]:
+    found, told = [], set()
     leaves = {peer.node for peer in seen.peers if peer.is_leaf}
     for reporter, report in sorted(seen.reports.items()):
         for path in report.paths:
@@ -227,14 +268,14 @@ _PATH_CURE = "a cable, a VLAN or a firewall stands between these two; traffic go
 
 
 def _mdns(seen: Examined) -> list[Finding]:
-    """mDNS that works one way only."""
-    if not seen.mdns_on:
+    """mDNS that works one way only. A node without a broker has nothing to announce."""
+    if not seen.mdns_on or seen.mode != "own":
         return []
     found = []
     ours = set(seen.seen_by_mdns)
     for peer in seen.peers:
         report = seen.reports.get(peer.node)
-        if report is None or peer.path != "direct":
+        if report is None or peer.path != "direct" or peer.is_leaf:
             continue
         they_see_us = any(path.node == seen.node.node and path.seen_by_mdns for path in report.paths)
         we_see_them = peer.node in ours

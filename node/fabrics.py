@@ -14,12 +14,13 @@ from mesh.io.links import Links
 from mesh.io.shared import SharedFabric, SharedSettings
 from mesh.io.tls import TlsSource
 from mesh.state import Keys
-from node.config import Config
+from node.config import Config, mend
 from node.errors import FieldmeshError
 from node.exits import Exit
 from node.home import Home
 
 EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - a node is there to be reached; certificates keep strangers out
+_PORT_CODES = ("port-taken", "port-forbidden")  # their cure is another [fabric] port
 Deliver = Callable[[Event | Counted], None]
 
 
@@ -28,6 +29,7 @@ class OwnFabric:
 
     def __init__(self, home: Home, config: Config, keys: Keys, deliver: Deliver) -> None:
         run = home.run_dir()
+        self._config = home.config
         self._deliver = deliver
         self._tls = TlsSource(home.tls, home.site_root)
         self.wires = Links(keys.identity.node, keys.root.site, self._tls, run / "owner.sock", deliver)
@@ -57,7 +59,8 @@ class OwnFabric:
         try:
             await self._broker.run()
         except BrokerError as error:
-            raise FieldmeshError(error.message, error.cure, _exit_of(error.code)) from error
+            cure = f"{error.cure} in {self._config.resolve()}" if error.code in _PORT_CODES else error.cure
+            raise FieldmeshError(error.message, cure, _exit_of(error.code)) from error
 
     def _broker_changed(self, event: BrokerUp | BrokerDown | Counted) -> None:
         if isinstance(event, BrokerUp):
@@ -103,7 +106,7 @@ class SharedWires:
         except (OSError, ValueError) as error:
             raise FieldmeshError(
                 f"[fabric] of the configuration cannot be used: {error}",
-                "mend it, then: fieldmesh config validate",
+                mend(home.config),
                 Exit.CONFIGURATION,
             ) from None
 

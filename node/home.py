@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mesh.state import Keys
 from mesh.trust import Authority, Identity, Root, TrustError, public_of
+from node.access import denied
 from node.errors import FieldmeshError
 from node.exits import Exit
 from node.files import write_file
@@ -29,7 +30,10 @@ class Home:
     @property
     def is_settled(self) -> bool:
         """Whether a node lives here."""
-        return self.tls.exists()
+        try:
+            return self.tls.exists()
+        except PermissionError:  # the folder can be seen, keys/ is closed
+            raise denied(self.path) from None
 
     def require_settled(self) -> None:
         """FieldmeshError, which says how to make one, when no node lives here."""

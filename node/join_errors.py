@@ -122,6 +122,10 @@ def of_refusal(code: str, detail: str, holder: str, suggestion: str, name: str, 
     if code == "token-used":
         by = f": {_plain(detail)} ({_plain(holder)}) joined with it" if holder else ""
         return RefusedError(f"this token has been used already{by}", ASK_FOR_ANOTHER, Exit.TOKEN_USED)
+    if code == "steward-halted":
+        said = f"the steward of this token takes no part in its site and admits nobody: {_plain(detail)}"
+        cure = "on that steward, fieldmesh check tells what cures it; or ask for a token of another steward"
+        return JoinError(said, cure, Exit.TEMPORARY)
     if code in _PASSING:
         return JoinError(*_PASSING[code])
     if code in _REFUSALS:

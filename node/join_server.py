@@ -53,6 +53,7 @@ CONVERSATION_S = 10.0
 BACKLOG = 64
 NONCE_BYTES = 16
 RECENT_S = 60.0  # by then the node's roster knows whom we have admitted
+DETAIL_CHARS_MAX = 200  # as many as the joiner shows
 ACCEPT_PAUSE_S = 0.5  # when the process is out of file descriptors
 
 log = structlog.get_logger()
@@ -65,8 +66,9 @@ def _wall_ms() -> int:
 class JoinServer:
     """Admits joiners: persists each admission, then tells the node (MemberAdmitted), then answers.
 
-    `taken`, `roster`, `endpoints` and `clock_trusted` are asked at each request; `deliver` takes MemberAdmitted
-    and counters. `bind` first, then `serve` in a task; cancelling that ends every conversation.
+    `taken`, `roster`, `endpoints`, `clock_trusted` and `halted` (why the node takes no part, or empty) are asked at
+    each request; `deliver` takes MemberAdmitted and counters. `bind` first, then `serve` in a task; cancelling that
+    ends every conversation.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class JoinServer:
         roster: Callable[[], Sequence[bytes]],
         endpoints: Callable[[], Sequence[tuple[NodeId, tuple[Endpoint, ...]]]],
         clock_trusted: Callable[[], bool] = lambda: True,
+        halted: Callable[[], str] = lambda: "",
         wall_ms: Callable[[], int] = _wall_ms,
         certificate_days: float = LEAF_DAYS,
     ) -> None:
@@ -91,6 +94,7 @@ class JoinServer:
         self._roster = roster
         self._endpoints = endpoints
         self._clock_trusted = clock_trusted
+        self._halted = halted
         self._wall_ms = wall_ms
         self._days = certificate_days
         self._guesses = Guesses()
@@ -217,6 +221,9 @@ class JoinServer:
         if self._guesses.is_blocked(address, time.monotonic()):
             self._deliver(Counted("join-too-many-attempts", address))
             return Refused("too-many-attempts", self._wall_ms())
+        if halted := self._halted():
+            self._deliver(Counted("join-steward-halted", address))
+            return Refused("steward-halted", self._wall_ms(), halted[:DETAIL_CHARS_MAX])
         if not self._clock_trusted():
             self._deliver(Counted("join-clock-distrusted", address))
             return Refused("clock-distrusted", self._wall_ms())

@@ -22,6 +22,7 @@ from mesh.events import (
     Reunited,
 )
 
+HAS_LEFT = "this node has left the site"  # what MembershipEnded says when the node went of its own accord
 WATCHER_BACKLOG_MAX = 1000  # a watcher that does not keep up loses the oldest
 
 log = structlog.get_logger("fieldmesh")
@@ -32,9 +33,12 @@ class Newsroom:
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[News], None]] = []
+        self._is_halted = False
 
     def tell(self, news: News) -> None:
-        _log(news)
+        if not (self._is_halted and isinstance(news, Isolated)):  # whoever takes no part hears nobody, of course
+            _log(news)
+        self._is_halted |= isinstance(news, MembershipEnded) or _halts(news)
         for listener in self._listeners:
             listener(news)
 
@@ -69,6 +73,10 @@ def as_plain(news: News) -> dict[str, Any]:
     return {"news": type(news).__name__, **msgspec.to_builtins(news)}
 
 
+def _halts(news: News) -> bool:
+    return isinstance(news, IdentityCloned) and news.ours and news.halted
+
+
 def _log(news: News) -> None:
     match news:
         case PeerChanged(node, name, state, why):
@@ -79,6 +87,8 @@ def _log(news: News) -> None:
             log.info("reunited", peers=peers)
         case IdentityCloned(node, ours, halted):
             _log_clone(node, ours, halted)
+        case MembershipEnded(reason) if reason == HAS_LEFT:
+            log.info("left", meaning="this node has said goodbye; it stays a member and may come back")
         case MembershipEnded(reason):
             log.error("membership-ended", reason=reason)
         case ClockDistrusted(offset_ms, why):

@@ -1,5 +1,6 @@
 """The private folder for a node's Unix sockets."""
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -28,6 +29,14 @@ def asked_run_folder(home: Path) -> Path:
     if os.path.lexists(folder):
         _require_private_folder(folder, {os.getuid(), _owner(home)})
     return folder
+
+
+def tidy_run_folder(home: Path) -> None:
+    """After a clean stop: a folder that stands outside the home is gone, unless something lies in it."""
+    folder = _place(home)
+    if folder.parent != home:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _place(home: Path) -> Path:

@@ -23,6 +23,7 @@ from node.home import Home
 from node.join_server import JoinServer
 from node.log import set_up_log
 from node.notify import Notifier
+from node.run_folder import tidy_run_folder
 from node.store import Store
 from node.verbs import Verbs
 from node.views import NodeView
@@ -47,11 +48,12 @@ class RunningNode:
         self._notifier = Notifier.from_environment()
         self._stopping = asyncio.Event()
         self.started = asyncio.Event()  # what a node of its mode needs to take part is there
+        self._tell_damage(store)
 
     async def run(self) -> None:
         """Until stopped by a signal, by `leave`, or cancelled."""
         self._listen_for_joiners()
-        services = {"control": self._control, "watchdog": self._watchdog, "stop": self._stop_when_asked}
+        services = {"stop": self._stop_when_asked, "control": self._control, "watchdog": self._watchdog}
         if self.app.config.discovery.mdns:
             services["discovery"] = self._discovery.run
         if self._join is not None:
@@ -64,6 +66,14 @@ class RunningNode:
 
     def stop(self) -> None:
         self._stopping.set()
+
+    def _tell_damage(self, store: Store) -> None:
+        """Of rows that have rotted on the disk: once to the log, and to the doctor as a counter."""
+        if store.rows_damaged:
+            cure = "the peers tell this node again what they know; look at the disk (smartctl -a, dmesg)"
+            log.warning("store-rows-damaged", count=store.rows_damaged, file=str(store.path), cure=cure)
+        for _ in range(store.rows_damaged):
+            self.app.deliver(Counted("store-row-damaged"))
 
     # -- events pass through here so that other parts may act on them too
 
@@ -100,7 +110,8 @@ class RunningNode:
             deliver=self._deliver,
             roster=lambda: core.state.roster.entries(),
             endpoints=self._known_endpoints,
-            clock_trusted=lambda: core.view(self.app.now()).clock_doubt == "" and not core.state.halted,
+            clock_trusted=lambda: core.view(self.app.now()).clock_doubt == "",
+            halted=lambda: core.state.halted,
             certificate_days=self.app.config.trust.certificate_days,
         )
 
@@ -171,11 +182,10 @@ def run_node(home: Home, tell_started: Callable[[NodeView], None] = lambda _: No
             asyncio.run(_run(home, config, store, tell_started))
         except BaseExceptionGroup as group:
             raise _first_kind_error(group) from group
+    tidy_run_folder(home.path)
 
 
-async def _run(
-    home: Home, config: Config, store: Store, tell_started: Callable[[NodeView], None]
-) -> None:
+async def _run(home: Home, config: Config, store: Store, tell_started: Callable[[NodeView], None]) -> None:
     node = RunningNode(home, config, store)
     view = node.app.core.view(node.app.now())
     log.info("node-starting", name=view.name, id=view.node, site=view.site_name, incarnation=view.incarnation)

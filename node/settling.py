@@ -16,6 +16,7 @@ from mesh.peerbook import TABLE as ENDPOINT_TABLE
 from mesh.roster import MemberEntry, Roster, encode_entry
 from mesh.trust import Identity, Root
 from mesh.wire import Endpoint
+from node.access import denied
 from node.config import parse
 from node.config_template import template, write_template
 from node.errors import FieldmeshError
@@ -26,6 +27,8 @@ from node.pem import certificates_pem, key_pem
 from node.store import Store
 
 PUBLIC_FILE = 0o644
+_START_OVER = """give another folder with --home
+to start over: fieldmesh member remove NAME on a steward, stop the node, then rm -r {home}"""
 MADE_HERE = "made-here"  # a mark: the home folder itself did not exist before
 
 
@@ -50,7 +53,7 @@ def require_vacant(home: Home) -> None:
     if home.is_settled:
         raise FieldmeshError(
             f"{home.path} is already the home of a node",
-            "give another folder with --home; to start over, run fieldmesh leave first and then remove the folder",
+            _START_OVER.format(home=home.path),
             Exit.ALREADY_MEMBER,
         )
     if home.path.is_dir() and (home.unfinished.is_dir() or not any(home.path.iterdir())):
@@ -139,6 +142,8 @@ def _write_rows(home: Home, belongings: Belongings) -> None:
 def _disk_errors(home: Home) -> Iterator[None]:
     try:
         yield
+    except PermissionError as error:
+        raise denied(Path(error.filename or home.path)) from None
     except OSError as error:
         raise FieldmeshError(
             f"{error.filename or home.path} cannot be written: {error.strerror}",

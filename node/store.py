@@ -19,6 +19,7 @@ from node.files import write_file
 from node.lock import HomeLock
 
 SCHEMA = 1
+EPOCH_MS = 1_767_225_600_000  # 2026: incarnations count from there and stay short
 CHECK_BYTES = 8  # against rot, not against people: who can write the file can write the check
 OWN_TABLE = "_store"  # the store's own rows; `load` does not show them
 
@@ -75,8 +76,12 @@ class Store:
                 self._put(each.table, each.key, each.value)
 
     def boot(self, wall_ms: int) -> Birth:
-        """A new incarnation, made durable before anybody can see it."""
-        incarnation = max(self._number(OWN_TABLE, "incarnation"), self._noted_incarnation()) + 1
+        """A new incarnation, made durable before anybody can see it.
+
+        It follows the clock too: a home that was restored from a backup has forgotten numbers that peers know.
+        """
+        last = max(self._number(OWN_TABLE, "incarnation"), self._noted_incarnation())
+        incarnation = max(last + 1, (wall_ms - EPOCH_MS) // 1000)
         self.write([Write(OWN_TABLE, "incarnation", b"%d" % incarnation)])
         with translated(self._incarnation_file):
             write_file(self._incarnation_file, f"{incarnation}\n".encode())

@@ -32,8 +32,24 @@ COMMANDS = {
 PLUGINS = "fieldmesh.commands"  # the entry-point group through which other packages add commands
 
 
+def _show_version(context: click.Context, _: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted and not context.resilient_parsing:
+        command = root.get_command(context, "version")
+        assert command is not None
+        context.invoke(command, as_json=False)
+        context.exit()
+
+
 @click.group(
     cls=LazyGroup, targets=COMMANDS, plugins=PLUGINS, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
 )
 def root() -> None:
     """One agent mesh of the computers on a factory LAN. Commands that talk to a node find it by --home."""

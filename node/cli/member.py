@@ -1,13 +1,15 @@
 """`fieldmesh member`: who belongs to the site, and ending a membership for ever."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
-from node.cli.output import emit, home_option, json_option
+from node.cli.output import emit, fail, home_option, json_option
 from node.cli.words import date
 from node.control import call
+from node.exits import Exit
 
 
 @click.group()
@@ -32,14 +34,31 @@ def list_(home: Path, as_json: bool) -> None:
 @json_option
 def remove(name: str, reason: str, yes: bool, home: Path, as_json: bool) -> None:
     """Remove the member NAME (or id) for ever: it is cut off everywhere, live sessions included."""
-    if not (yes or as_json):
-        click.confirm(f"Remove {name} from the site for ever?", abort=True)
+    if not yes:
+        _confirm(name, as_json)
     result = call(home, "member_remove", timeout_s=20, member=name, reason=reason)
     emit(
         result,
         as_json,
         f"removed {result['name']} ({result['id']}); told {result['told']} linked peers at once",
     )
+
+
+def _confirm(name: str, as_json: bool) -> None:
+    """Ends the command unless a person at the terminal says yes."""
+    if as_json:
+        fail(
+            "a removal is for ever, and --json cannot ask whether it is meant",
+            f"fieldmesh member remove {shlex.quote(name)} --yes --json",
+            Exit.USAGE,
+        )
+    try:
+        is_meant = click.confirm(f"Remove {name} from the site for ever?")
+    except click.Abort:
+        click.echo("")  # the question's line is still open
+        is_meant = False
+    if not is_meant:
+        fail("nothing was removed", "answer y, or give --yes")
 
 
 def _show(result: dict[str, Any]) -> None:

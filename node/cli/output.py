@@ -25,12 +25,23 @@ def home_option(command: Command) -> Command:
     """Adds `--home DIR`, passed on as `home`: the folder that holds all of one node."""
     return click.option(
         "--home",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=click.Path(file_okay=False, readable=False, path_type=Path),
+        callback=_reachable,
         envvar=HOME_VARIABLE,
         default=lambda: Path.home() / ".fieldmesh",
         metavar="DIR",
         help=f"The node's folder. [default: ${HOME_VARIABLE}, else ~/.fieldmesh]",
     )(command)
+
+
+def _reachable(context: click.Context, _: click.Parameter, home: Path) -> Path:
+    """The folder, once it is certain that this user may look whether a node is there."""
+    from node.access import require_access
+
+    if not context.resilient_parsing:  # completing a line on Tab is no time for errors
+        others = " ..." if any(each.required for each in context.command.params) else ""
+        require_access(home, f"{context.command_path} --home {home}{others}")
+    return home
 
 
 def emit(result: Mapping[str, Any], as_json: bool, readable: str | Callable[[], object] = "") -> None:

@@ -25,9 +25,8 @@ def _show(result: dict[str, Any]) -> None:
     for label, value in _rows(result):
         click.echo(f"  {label:<12} {value}")
     if result["counters"]:
-        click.echo(
-            "  counters     " + ", ".join(f"{name} {count}" for name, count in result["counters"].items())
-        )
+        counters = ", ".join(f"{name} {count}" for name, count in result["counters"].items())
+        click.echo(f"  counters     {counters}\n               (docs/operations.md explains them)")
 
 
 def _standing(result: dict[str, Any]) -> str:

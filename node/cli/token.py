@@ -147,9 +147,14 @@ def _show_list(tokens: list[dict[str, Any]]) -> None:
     if not tokens:
         click.echo("no tokens in the last 30 days; make one: fieldmesh token create")
     for each in tokens:
-        by = f" by {each['used_name']} ({each['used_by']}) {date(each['used_ms'])}" if each["used_by"] else ""
         steward = " for a steward" if each["for_steward"] else ""
-        click.echo(f"{each['id']}  {each['state']:<7}{by} until {date(each['expires_ms'])}{steward}")
+        click.echo(f"{each['id']}  {each['state']:<7} {_fate(each)}{steward}")
+
+
+def _fate(token: dict[str, Any]) -> str:
+    if token["used_by"]:
+        return f"by {token['used_name']} ({token['used_by']}) {date(token['used_ms'])}"
+    return f"until {date(token['expires_ms'])}"
 
 
 def _wall_ms() -> int:

@@ -47,7 +47,7 @@ def test_both_say_so_and_the_later_one_stops_writing(running: Plant, clone: Mach
 
 
 def test_a_restart_is_no_clone(running: Plant) -> None:
-    first, second, third = running
+    _, second, third = running
     third.kill()
     third.start()
     all_linked(running)

@@ -30,7 +30,7 @@ def test_a_crashed_node_is_unreachable_within_seconds_and_alive_when_it_is_back(
     assert "press-3 is unreachable" in first.fieldmesh("check").out
     third.start()
     both_see([first, second], "press-3", "alive", "heard directly")
-    assert first.peers()["press-3"]["incarnation"] == incarnation + 1
+    assert first.peers()["press-3"]["incarnation"] > incarnation
     all_alive(running)
 
 

@@ -1,6 +1,7 @@
 """Homes that have been damaged: the node says what happened, and comes back with what its peers know."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,10 @@ def stopped(running: Plant) -> Machine:
 
 @pytest.mark.parametrize("damage", [truncate, scribble])
 def test_a_damaged_database_is_set_aside_and_the_next_start_learns_from_the_peers(
-    running: Plant, stopped: Machine, damage: "object"
+    running: Plant, stopped: Machine, damage: Callable[[Path], None]
 ) -> None:
-    first, second, third = running
+    first, _, third = running
     incarnation = first.peers()["press-3"]["incarnation"]
-    assert callable(damage)
     damage(third.home / "state.db")
     said = third.fieldmesh("run", code=74).err
     assert "is damaged" in said and "set aside as" in said and "start the node again" in said

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.e2e.conftest import Plant
-from tests.e2e.machines import HOST, Machine, all_alive, all_linked, free_ports
+from tests.e2e.machines import HOST, Machine, all_alive, all_linked, brokers_under, free_ports, until
 
 pytestmark = [pytest.mark.io]
 
@@ -21,10 +21,11 @@ def silent(port: int) -> Iterator[None]:
 
 def finds(machine: Machine, code: str) -> dict[str, str]:
     """The finding of this kind, as soon as there is one."""
-    return machine.until(
-        lambda: next((each for each in machine.ask("check")["findings"] if each["code"] == code), None),
-        f"finds {code}",
-    )
+
+    def found() -> list[dict[str, str]]:
+        return [each for each in machine.ask("check")["findings"] if each["code"] == code]
+
+    return machine.until(found, f"finds {code}")[0]
 
 
 def test_a_stopped_node_is_found_with_what_to_do(running: Plant) -> None:
@@ -38,7 +39,7 @@ def test_a_stopped_node_is_found_with_what_to_do(running: Plant) -> None:
 
 
 def test_seeds_that_lead_nowhere_are_found_each_with_its_own_cure(plant: Plant) -> None:
-    first, second, third = plant
+    first, second, _ = plant
     stranger_port, closed, hung = free_ports(3)
     stranger = Machine(first.folder / "paris", "press-9", stranger_port, free_ports(1)[0])
     stranger.folder.mkdir()
@@ -77,6 +78,7 @@ def test_a_peer_that_was_set_up_anew_under_another_root_is_found(running: Plant)
 def test_a_peer_whose_port_is_blocked_is_found(running: Plant) -> None:
     first, _, third = running
     third.kill()
+    until(lambda: not brokers_under(third.home), "the port is free")
     with silent(third.port):
         first.until(lambda: "open its broker's port" in finds(first, "unreachable")["cure"], "the cure")
 

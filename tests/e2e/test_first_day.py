@@ -56,7 +56,7 @@ def test_both_are_alive_to_each_other_with_path_round_trip_and_certificate(pair:
             "heard directly",
         )
         assert 0 < peer["rtt_ms"] < 1000 and abs(peer["clock_offset_ms"]) < 1000
-        assert peer["certificate_expires_ms"] > 0 and peer["since_s"] > 0 and peer["incarnation"] == 1
+        assert peer["certificate_expires_ms"] > 0 and peer["since_s"] > 0 and peer["incarnation"] > 0
         assert peer["steward"] is (other is pair[0])
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from node.errors import FieldmeshError
 from tests.e2e.conftest import Plant
-from tests.e2e.machines import Machine, until
+from tests.e2e.machines import HOST, Machine, all_linked, until
 from tests.e2e.wiretap import Tap, published, subscribed, tapped
 
 pytestmark = [pytest.mark.io]
@@ -99,6 +99,10 @@ def test_a_removed_node_that_is_started_again_stays_removed(running: Plant) -> N
 def test_a_node_that_was_off_when_it_was_removed_learns_it_from_the_first_it_meets(running: Plant) -> None:
     first, second, third = running
     third.stop()
+    second.stop()
+    second.settings["FABRIC_SEEDS"] = f"{HOST}:{third.port}"  # with multicast, its announcement does as much
+    second.start()
+    all_linked([first, second])
     first.json("member", "remove", "press-3")
     second.until_states(press_3="removed")
     first.stop()

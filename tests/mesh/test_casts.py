@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.casts import GAPS_MAX, HELD_BYTES_MAX, HELD_MAX, HELD_S, HOPS_MAX, ORIGINS_MAX, Casts
+from mesh.casts import (
+    GAPS_MAX,
+    HELD_BYTES_MAX,
+    HELD_MAX,
+    HELD_S,
+    HOPS_MAX,
+    INCARNATIONS_MAX,
+    ORIGINS_MAX,
+    PROVE_MAX,
+    Casts,
+)
 from mesh.ids import NodeId
 from mesh.trust import Identity
 from mesh.wire import Cast, CastsWanted, Frame, encode
@@ -162,17 +172,73 @@ def test_the_gaps_of_an_origin_are_bounded_by_giving_up_the_oldest() -> None:
     casts = Casts(B, 1)
     for cast in made(2 * GAPS_MAX + 10)[1::2]:
         assert take(casts, cast, is_direct=True) is None
-    had = casts._had[(A.node, 1)]
-    assert len(had.above) <= GAPS_MAX
+    assert len(casts._had[A.node][1].gaps) == GAPS_MAX
     assert take(casts, made(1)[0]) == "cast-duplicate"
 
 
-def test_the_origins_that_are_remembered_are_bounded() -> None:
+def test_the_origins_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ORIGINS_MAX == 2048
+    monkeypatch.setattr("mesh.casts.ORIGINS_MAX", 3)
     casts = Casts(B, 1)
-    template = made(1)[0]
-    for incarnation in range(ORIGINS_MAX + 10):
-        take(casts, msgspec.structs.replace(template, incarnation=incarnation), is_direct=True)
-    assert len(casts._had) == ORIGINS_MAX
+    for place in range(5):
+        origin = Identity(key_of(f"cast {place}"))
+        take(casts, made(1, origin)[0], origin=origin)
+    assert len(casts._had) == 3
+
+
+def test_one_member_that_cycles_through_incarnations_flushes_only_its_own() -> None:
+    casts, (other,) = Casts(B, 1), made(1, origin=B, incarnation=7)
+    take(casts, other, origin=B)
+    told = [take(casts, made(1, incarnation=i)[0], is_direct=True) for i in range(1, ORIGINS_MAX + 10)]
+    assert set(told) == {None}
+    assert len(casts._had[A.node]) == INCARNATIONS_MAX
+    assert take(casts, other, origin=B) == "cast-duplicate"
+
+
+def test_an_incarnation_older_than_the_newest_four_is_stale_and_not_asked_for() -> None:
+    casts = Casts(B, 1)
+    for incarnation in (5, 3, 6, 4):
+        assert take(casts, made(1, incarnation=incarnation)[0]) is None
+    assert take(casts, made(1, incarnation=2)[0]) == "cast-stale"
+    assert casts.lacking([(A.node, 2, 1, 3), (A.node, 3, 1, 2)]) == ((A.node, 3, 2, 2),)
+    assert take(casts, made(1, incarnation=7)[0]) is None
+    assert take(casts, made(2, incarnation=3)[1]) == "cast-stale"
+
+
+def test_who_meets_an_origin_late_remembers_one_gap_and_still_gets_what_others_hold() -> None:
+    casts, sent = Casts(B, 1), made(3 * GAPS_MAX)
+    late = sent[2 * GAPS_MAX :]
+    assert [take(casts, cast) for cast in late] == [None] * len(late)
+    assert casts._had[A.node][1].gaps == [(1, 2 * GAPS_MAX)]
+    assert casts.lacking([(A.node, 1, 2 * GAPS_MAX - 9, 3 * GAPS_MAX)]) == (
+        (A.node, 1, 2 * GAPS_MAX - 9, 2 * GAPS_MAX),
+    )
+    repaired = sent[2 * GAPS_MAX - 10 : 2 * GAPS_MAX]
+    assert [take(casts, cast) for cast in repaired * 2] == [None] * 10 + ["cast-duplicate"] * 10
+    assert casts._had[A.node][1].gaps == [(1, 2 * GAPS_MAX - 10)]
+
+
+def test_an_origins_own_cast_is_delivered_unchecked_but_a_badly_signed_one_goes_no_further() -> None:
+    casts, (good, bad) = Casts(B, 1), made(2)
+    bad = msgspec.structs.replace(bad, signature=bytes(64))
+    assert [take(casts, each, is_direct=True) for each in (good, bad)] == [None, None]
+    assert casts.give(((A.node, 1, 1, 2),), 100_000) == [good]
+    assert casts.take_forgers() == [A.node]
+    assert casts.take_forgers() == []
+    assert casts.held(0.0) == ((A.node, 1, 1, 1),)
+    assert (casts.prove(good), casts.prove(bad)) == (True, False)
+    assert take(casts, bad, is_direct=True) == "cast-duplicate"
+
+
+def test_what_is_told_is_checked_first_and_only_so_much_at_once() -> None:
+    casts = Casts(B, 1)
+    for cast in made(PROVE_MAX + 5):
+        take(casts, msgspec.structs.replace(cast, signature=bytes(64)), is_direct=True)
+    assert casts.held(0.0) == ()
+    assert len(casts.take_forgers()) == PROVE_MAX
+    assert len(casts) == 5
+    assert casts.held(0.0) == ()
+    assert casts.is_idle
 
 
 def test_forged_casts_fill_nothing() -> None:

@@ -57,20 +57,20 @@ def test_three_messages_prove_the_dialler_to_the_host_and_the_host_to_the_dialle
     g = greeting()
     assert (g.welcome.version, g.welcome.echo, g.welcome.nonce) == (1, b"d" * 16, b"h" * 16)
     assert g.confirm.echo == b"h" * 16
-    assert g.host.confirmed(DIALLER.identity.node, g.confirm) == card_of(DIALLER)
+    assert g.host.confirmed(DIALLER.identity.node, g.confirm, 0.0) == card_of(DIALLER)
     assert g.host.pending == 0
 
 
 def test_a_confirm_counts_once() -> None:
     g = greeting()
-    g.host.confirmed(DIALLER.identity.node, g.confirm)
-    assert g.host.confirmed(DIALLER.identity.node, g.confirm) is None
+    g.host.confirmed(DIALLER.identity.node, g.confirm, 0.0)
+    assert g.host.confirmed(DIALLER.identity.node, g.confirm, 0.0) is None
 
 
 def test_the_same_hello_gets_the_same_welcome() -> None:
     g = greeting()
     assert welcome_by(g.host, g.dialling.hello, nonce=b"x" * 16) == g.welcome
-    assert g.host.confirmed(DIALLER.identity.node, g.confirm) is not None
+    assert g.host.confirmed(DIALLER.identity.node, g.confirm, 0.0) is not None
 
 
 def test_a_new_hello_takes_the_place_of_the_old_one() -> None:
@@ -78,17 +78,17 @@ def test_a_new_hello_takes_the_place_of_the_old_one() -> None:
     welcome_by(g.host, hello_of(DIALLER, nonce=b"D" * 16), nonce=b"H" * 16)
     assert g.host.pending == 1
     with pytest.raises(GreetingError) as refused:
-        g.host.confirmed(DIALLER.identity.node, g.confirm)
+        g.host.confirmed(DIALLER.identity.node, g.confirm, 0.0)
     assert code_of(refused) == "greeting-replayed"
 
 
 def test_a_replayed_hello_has_no_confirm() -> None:
     """Whoever replays a hello cannot sign the host's new nonce."""
     g = greeting()
-    g.host.confirmed(DIALLER.identity.node, g.confirm)
+    g.host.confirmed(DIALLER.identity.node, g.confirm, 0.0)
     welcome_by(g.host, g.dialling.hello, nonce=b"new nonce 16 by.")
     with pytest.raises(GreetingError) as refused:
-        g.host.confirmed(DIALLER.identity.node, g.confirm)
+        g.host.confirmed(DIALLER.identity.node, g.confirm, 0.0)
     assert code_of(refused) == "greeting-replayed"
 
 
@@ -207,8 +207,8 @@ def test_a_welcome_for_one_hello_cannot_be_used_for_another_with_the_same_nonce(
 
 def test_a_confirm_without_a_hello_confirms_nothing() -> None:
     g = greeting()
-    assert Greeter(HOST.identity, SITE.root).confirmed(DIALLER.identity.node, g.confirm) is None
-    assert g.host.confirmed(THIRD.identity.node, g.confirm) is None
+    assert Greeter(HOST.identity, SITE.root).confirmed(DIALLER.identity.node, g.confirm, 0.0) is None
+    assert g.host.confirmed(THIRD.identity.node, g.confirm, 0.0) is None
 
 
 @pytest.mark.parametrize(
@@ -222,9 +222,9 @@ def test_a_confirm_without_a_hello_confirms_nothing() -> None:
 def test_a_bad_confirm_is_refused_and_the_good_one_still_counts(changes: dict[str, bytes], code: str) -> None:
     g = greeting()
     with pytest.raises(GreetingError) as refused:
-        g.host.confirmed(DIALLER.identity.node, msgspec.structs.replace(g.confirm, **changes))
+        g.host.confirmed(DIALLER.identity.node, msgspec.structs.replace(g.confirm, **changes), 0.0)
     assert code_of(refused) == code
-    assert g.host.confirmed(DIALLER.identity.node, g.confirm) == card_of(DIALLER)
+    assert g.host.confirmed(DIALLER.identity.node, g.confirm, 0.0) == card_of(DIALLER)
 
 
 def test_the_hosts_own_signature_is_no_confirm() -> None:
@@ -232,5 +232,17 @@ def test_the_hosts_own_signature_is_no_confirm() -> None:
     g = greeting()
     with pytest.raises(GreetingError):
         g.host.confirmed(
-            DIALLER.identity.node, msgspec.structs.replace(g.confirm, signature=g.welcome.signature)
+            DIALLER.identity.node, msgspec.structs.replace(g.confirm, signature=g.welcome.signature), 0.0
         )
+
+
+def test_a_confirm_that_comes_after_its_greetings_time_confirms_nothing() -> None:
+    g = greeting()
+    assert g.host.confirmed(DIALLER.identity.node, g.confirm, PENDING_S) is None
+    assert g.host.pending == 0
+
+
+def test_the_same_hello_after_its_time_is_answered_afresh() -> None:
+    g = greeting()
+    again = welcome_by(g.host, g.dialling.hello, nonce=b"x" * 16, now=PENDING_S)
+    assert again.nonce == b"x" * 16

@@ -47,6 +47,14 @@ def test_proven_endpoints_stand_first_and_are_written_when_they_change() -> None
     assert not book.found(ONE, A, Source.GOSSIP)
 
 
+def test_what_others_said_is_forgotten_when_the_node_itself_says_where_it_is() -> None:
+    book = PeerBook()
+    book.found(ONE, A, Source.GOSSIP)
+    book.found(TWO, A, Source.MDNS)
+    book.prove(A, (THREE,))
+    assert book.endpoints(A) == (THREE, TWO)
+
+
 def test_proven_endpoints_survive_a_restart() -> None:
     book = PeerBook()
     saved = {write.key: write.value for write in book.prove(A, (ONE, TWO)) if write.value is not None}

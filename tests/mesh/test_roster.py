@@ -396,7 +396,11 @@ def test_many_random_histories_agree() -> None:
 # ---------------------------------------------------------------- removals by the removed
 
 
-@given(order=st.permutations([*SITE.entries(), removal_of(A, days_after(5), KEYS[1]), removal_of(C, days_after(6))]))
+@given(
+    order=st.permutations(
+        [*SITE.entries(), removal_of(A, days_after(5), KEYS[1]), removal_of(C, days_after(6))]
+    )
+)
 def test_what_a_removed_steward_removes_later_stays_in_any_order(order: list[bytes]) -> None:
     roster = roster_of(*order)
     assert list(roster.members()) == [B, C, D]

@@ -179,16 +179,6 @@ async def test_a_broker_of_another_site_is_told_by_its_root(site: Site, tmp_path
         assert (await failure(boris, stranger.endpoint))[0] == "wrong-root"
 
 
-async def test_a_broker_with_an_expired_certificate_is_told(site: Site) -> None:
-    async with leaf(site, site.node("boris")) as boris:
-        async with tls_server(bundle_of_the_past(site, "late"), site.root_pem) as endpoint:
-            reason, detail, _ = await failure(boris, endpoint)
-        assert (reason, detail) == (
-            "certificate-expired",
-            "its certificate has expired (or our clock is ahead)",
-        )
-
-
 async def test_our_own_expired_certificate_is_told_as_the_broker_tells_it(site: Site, tmp_path: Path) -> None:
     late = bundle_of_the_past(site, "late")
     async with host(site, site.node("anna"), tmp_path, [late]) as anna, leaf(site, late) as boris:

@@ -2,6 +2,7 @@
 
 import shutil
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,38 @@ def test_dates_do_not_keep_a_certificate_out_of_service(site: Site) -> None:
     """Our clock may be wrong, or a steward's a little ahead; the core judges time, not this."""
     source(site, bundle_of_the_past(site, "late")).context()
     source(site, bundle_of_the_past(site, "early", days_ago=-1)).context()
+
+
+def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> None:
+    """A whole handshake in memory."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = (client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True))
+    for side in sides * 3:
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+
+
+def serving(bundle: Bundle) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(bundle.pem)
+    return context
+
+
+@pytest.mark.parametrize("days_ago", [3, -1])
+def test_a_broker_whose_certificate_looks_late_or_early_is_left_to_the_greeting(
+    site: Site, bundle: Bundle, days_ago: int
+) -> None:
+    """Whoever's clock is wrong could not learn the time from anybody, were dates judged here."""
+    shake_hands(source(site, bundle).context(), serving(bundle_of_the_past(site, "boris", days_ago=days_ago)))
+
+
+def test_a_broker_of_another_root_is_refused_whatever_its_dates(
+    site: Site, bundle: Bundle, tmp_path: Path
+) -> None:
+    stranger = bundle_of_the_past(Site(tmp_path / "other"), "boris")
+    with pytest.raises(ssl.SSLCertVerificationError) as refused:
+        shake_hands(source(site, bundle).context(), serving(stranger))
+    assert handshake_failure(refused.value).reason == "wrong-root"
 
 
 class Certified:

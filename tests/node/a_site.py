@@ -34,6 +34,7 @@ class Site:
     roster: Roster
     port: int = 0
     clock_trusted: bool = True
+    halted: str = ""
     ahead_ms: int = 0
     endpoints: list[tuple[NodeId, tuple[Endpoint, ...]]] = field(default_factory=list)
     news: list[MemberAdmitted | Counted] = field(default_factory=list)
@@ -86,6 +87,7 @@ class Site:
             roster=self.roster.entries,
             endpoints=lambda: self.endpoints,
             clock_trusted=lambda: self.clock_trusted,
+            halted=lambda: self.halted,
             wall_ms=self.now_ms,
         )
         self.port = server.bind("127.0.0.1", self.port)

@@ -166,6 +166,13 @@ def test_a_wrong_option_is_one_json_object_too(capsys: pytest.CaptureFixture[str
     }
 
 
+def test_watching_is_for_people_and_refused_with_json(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["peers", "--watch", "--json", "--home", str(tmp_path)]) == Exit.USAGE
+    assert "--watch draws a table" in answer(capsys)["error"]["message"]
+
+
 def test_an_error_is_a_sentence_a_cure_and_an_exit_code(
     capsys: pytest.CaptureFixture[str], add_command: Callable[[Callable[[], object]], None]
 ) -> None:

@@ -39,12 +39,16 @@ from mesh.wire import (
     Addresses,
     Beat,
     Bye,
+    Cast,
+    CastsWanted,
     Confirm,
     Endpoint,
     Hello,
     Inquiry,
     Probe,
     Report,
+    RosterEntries,
+    RosterWanted,
     Row,
     Welcome,
     decode,
@@ -762,3 +766,43 @@ def test_rows_say_whom_each_node_hears() -> None:
     assert plant.processes[0].core.state.rows.hears(B, C)
     assert len({each.core.state.rows.digest for each in plant.processes}) == 1
     assert born().incarnation == 1
+
+
+def test_where_a_peer_says_that_it_is_itself_is_kept_and_what_others_said_is_forgotten() -> None:
+    core = core_of(SITE.keys[0], SITE.saved())
+    core.start(at(0))
+    one, other = linked(SITE.keys[1], core), linked(SITE.keys[2], core, boot=501)
+    other.tell(at(1), Addresses(((B, (endpoint_of(7),)),)))
+    assert core.state.book.endpoints(B) == (endpoint_of(7),)
+    moved = one.tell(at(2), Addresses(((B, (endpoint_of(8),)),)))
+    assert [write.key for each in only(moved, Persist) for write in each.writes] == [B]
+    assert core.state.book.proven(B) == core.state.book.endpoints(B) == (endpoint_of(8),)
+    assert only(one.tell(at(3), Addresses(((B, (endpoint_of(8),)),))), Persist) == []
+
+
+def test_a_badly_signed_cast_of_a_linked_peer_is_delivered_but_told_to_nobody() -> None:
+    core = core_of(SITE.keys[0], SITE.saved())
+    core.start(at(0))
+    one, other = linked(SITE.keys[1], core), linked(SITE.keys[2], core, boot=501)
+    effects = one.tell(at(0.1), Cast(B, 1, 1, "topic", b"payload", signature=bytes(64)))
+    assert [each.origin for each in only(effects, CastDelivered)] == [B]
+    given = other.tell(at(0.2), CastsWanted(((B, 1, 1, 1),)))
+    assert [each for each in messages(given) if isinstance(each, Cast)] == []
+    assert counted(given) == [("cast-forged", B)]
+
+
+def test_a_roster_that_is_being_repaired_is_asked_for_again_with_the_next_beat() -> None:
+    core = core_of(
+        SITE.keys[0], {"roster": {f"m:{each.identity.node}": entry_of(each) for each in SITE.keys[:2]}}
+    )
+    core.start(at(0))
+    peer = linked(SITE.keys[1], core)
+    other_digest = msgspec.structs.replace(peer.beat(at(0)), roster_digest=b"x" * 8)
+
+    def asked(now: float) -> int:
+        told = peer.tell(at(now), other_digest)
+        return len([each for each in sent_to(B, told) if isinstance(each, RosterWanted)])
+
+    assert [asked(now) for now in (0.1, 0.7, 0.8)] == [1, 1, 0]
+    peer.tell(at(0.9), RosterEntries((entry_of(SITE.keys[2]),)))
+    assert asked(1.0) == 1

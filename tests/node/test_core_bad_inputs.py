@@ -229,11 +229,6 @@ DOOR: list[tuple[str, Callable[[Bench], list[tuple[str, str]]], str]] = [
         lambda b: b.knock(card_of(b, chain=chain_of(KEYS[3], -31))),
         "certificate-expired",
     ),
-    (
-        "a chain that is not valid yet",
-        lambda b: b.knock(card_of(b, chain=chain_of(KEYS[3], 2))),
-        "certificate-early",
-    ),
     ("no chain", lambda b: b.knock(card_of(b, chain=())), "bad-chain"),
     (
         "a chain of three",

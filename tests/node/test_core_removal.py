@@ -254,12 +254,11 @@ def test_the_removed_row_is_no_path_to_anybody() -> None:
     assert not core.state.membership.is_here(D)
 
 
-def test_the_removed_is_never_dialled_nor_named_again() -> None:
+def test_the_removed_is_not_dialled_because_somebody_names_it() -> None:
     core, (peer,) = steward_with(2)
     peer.tell(at(1), RosterEntries((removal_of(4),)))
-    effects = core.handle(EndpointFound(endpoint_of(4), E, Source.MDNS), at(2))
-    effects += peer.tell(at(2), Addresses(((E, (endpoint_of(4),)),)))
-    assert only(effects, Dial) == []
+    assert only(peer.tell(at(2), Addresses(((E, (endpoint_of(4),)),))), Dial) == []
+    assert core.state.book.endpoints(E) == ()
 
 
 # ---------------------------------------------------------------- a removed steward

@@ -257,6 +257,35 @@ def test_a_peer_whose_certificate_ends_is_cut() -> None:
     assert site.nodes[2] not in only(effects, SetAccess)[-1].members
 
 
+def test_a_member_that_expires_unlinked_is_shut_out_of_the_broker_at_its_date() -> None:
+    site = make_site(3, stewards=1, label="brief", days=1.0)
+    long = reissued(site.keys[0], site.keys[1], "b", WALL_MS, days=30.0)
+    core = core_of(long, site.saved())
+    started_with = only(core.start(at(0)), SetAccess)[-1]
+    assert started_with.members == (site.nodes[0], site.nodes[2])
+    before = days_after(1.0) - 10_000
+    core.handle(Woke(), at(1, before))
+    assert core.wake_at <= 31.0
+    core.handle(Woke(), at(2, before))
+    effects = [each for step in range(3, 40) for each in core.handle(Woke(), at(step, before + step * 1000))]
+    assert [each.members for each in only(effects, SetAccess)] == [()]
+
+
+def test_who_expired_is_shut_out_again_when_a_doubt_about_our_clock_ends() -> None:
+    site = make_site(4, stewards=1, label="brief", days=1.0)
+    long = [reissued(site.keys[0], each, "x", WALL_MS, days=30.0) for each in site.keys[:3]]
+    saved = {f"m:{each.identity.node}": entry_of(each) for each in (*long, site.keys[3])}
+    core = core_of(long[1], {"roster": saved})
+    core.start(at(0, days_after(2)))
+    peers = puppets_of(core, long[0], long[2], days=2.0)
+    live(core, peers, 0, 40, days=2.0)
+    live(core, peers, 40, 80, days=2.0, skew_ms=3_600_000)
+    core.state.set_access(at(80, days_after(2)))  # as a merge would
+    assert site.nodes[3] in only(core.handle(Woke(), at(80, days_after(2))), SetAccess)[-1].members
+    ended = live(core, peers, 80, 120, days=2.0)
+    assert [each.members for each in only(ended, SetAccess)] == [(site.nodes[0], site.nodes[2])]
+
+
 def test_an_expired_peer_is_refused_at_the_door() -> None:
     site = make_site(3, stewards=1, label="brief", days=1.0)
     core = started(1, site, days=1.5)
@@ -374,3 +403,41 @@ def test_links_that_open_later_are_judged_by_the_meshs_date_when_ours_is_wrong()
     late.knock(at(40, days_after(365.0)), late.confirmation(hello, welcome, at(40)))
     assert core.state.links.is_linked(D)
     assert only(core.handle(LinkOpened(99, D), at(41)), Hangup) == [Hangup(99)]
+
+
+def test_a_node_whose_clock_is_twenty_days_behind_links_learns_it_and_dates_nothing() -> None:
+    """A steward's battery died on day ten; it is day thirty, and the other three renewed yesterday."""
+    site = make_site(4, stewards=2, label="battery", days=60.0)
+    plant = Plant(site, 0)
+    for keys in site.keys[1:]:
+        plant.boot(reissued(site.keys[1], keys, "x", days_after(29), days=60.0), clock_ms=30 * DAY_MS)
+    plant.run(3)
+    behind = plant.boot(site.keys[0], incarnation=2, clock_ms=10 * DAY_MS)
+    plant.form()
+    plant.run(60)
+    told = plant.news(3, ClockDistrusted)
+    assert [each.why for each in told] == [
+        "the clock is far off most peers' clocks",
+        "the clock is before a time that this node has already seen signed",  # the floor has risen
+    ]
+    assert abs(told[-1].offset_ms - 20 * DAY_MS) < 1000
+    plant.tell(plant.processes[1], RenewalRequested())
+    plant.tell(behind, RenewalRequested())
+    plant.run(60)
+    assert plant.is_full()
+    assert plant.news(3, InstallCertificate) == []
+    assert not {"certificate-renewed", "certificate-expired", "certificate-early"} & set(plant.counters(3))
+    assert [plant.news(place, ClockDistrusted) for place in range(3)] == [[], [], []]
+
+
+def test_a_certificate_from_the_future_is_refused_once_two_clocks_agree_with_ours() -> None:
+    core = started(2)
+    live(core, puppets_of(core, KEYS[0], KEYS[1]), 0, 5, days=0.0)
+    early = Puppet(reissued(KEYS[0], KEYS[3], "d", days_after(5)), core)
+    assert ("certificate-early", D) in counted(early.knock(at(5), early.hello(at(5))))
+
+
+def test_an_expired_peer_is_refused_even_by_a_node_that_knows_no_other_clock() -> None:
+    core = started(2)
+    late = Puppet(reissued(KEYS[0], KEYS[3], "d", days_after(-5), days=1.0), core)
+    assert ("certificate-expired", D) in counted(late.knock(at(1), late.hello(at(1))))

@@ -88,6 +88,7 @@ def counting(counters: Mapping[tuple[str, str], int]) -> Examined:
     return replace(HEALTHY, counters=counters)
 
 
+IDS = f"{ME}, {B}"
 FINDINGS: list[tuple[str, Examined, tuple[str, str, str]]] = [
     ("halted", node(halted="it was removed"), ("error", "halted", "this node takes no part: it was removed")),
     ("isolated", node(isolated=True), ("error", "isolated", "this node hears nobody")),
@@ -145,6 +146,31 @@ FINDINGS: list[tuple[str, Examined, tuple[str, str, str]]] = [
         "a closed port",
         replace(HEALTHY, last_errors={B: "refused"}),
         ("warning", "port-refused", "press-2 is announced but refuses connections"),
+    ),
+    (
+        "a blocked port without mDNS",
+        replace(
+            with_peer(linked=False, link="none"), last_errors={B: "timeout"}, seen_by_mdns=(), mdns_on=False
+        ),
+        (
+            "warning",
+            "port-blocked",
+            "press-2 is heard by others, and nothing answers where its broker was known to be",
+        ),
+    ),
+    (
+        "a name twice",
+        with_peer(name="press-1"),
+        ("warning", "name-twice", f"2 members are called press-1: {IDS}"),
+    ),
+    (
+        "rotten rows",
+        counting({("store-row-damaged", ""): 2}),
+        (
+            "warning",
+            "store-row-damaged",
+            "rows of this node's state.db that had rotted when it started, and were left out: 2",
+        ),
     ),
     (
         "no direct path",
@@ -219,10 +245,24 @@ def test_every_finding_has_a_cure(seen: Examined) -> None:
         replace(HEALTHY, reports={}, seen_by_mdns=()),
         replace(HEALTHY, seen_by_mdns=(), mdns_on=False),
         replace(HEALTHY, broker_error="it died once"),
+        replace(HEALTHY, seen_by_mdns=(C,), peers=(peer(is_leaf=True), peer(C, "press-3"))),
+        replace(HEALTHY, mode="leaf", reports={B: report(B, me=note(ME, seen_by_mdns=False))}),
+        with_peer(name="press-1", state="removed", path="none"),
+        replace(with_peer(path="via press-3", linked=False, link="none"), overlay=True),
+        replace(HEALTHY, overlay=True, reports={B: report(B, me=note(ME), c=note(C, heard=False))}),
+        replace(with_peer(path="via press-3", is_leaf=True), mode="leaf"),
     ],
 )
 def test_what_is_in_order_is_not_found(seen: Examined) -> None:
     assert examine(seen) == []
+
+
+def test_the_cure_for_an_expired_certificate_frees_the_name_first() -> None:
+    (other,) = examine(with_peer(certificate_not_after_ms=WALL_MS - DAY_MS))
+    (own,) = examine(node(certificate_not_after_ms=WALL_MS - DAY_MS))
+    assert "fieldmesh member remove press-2" in other.cure
+    assert "fieldmesh member remove press-1" in own.cure
+    assert "fresh home" in other.cure
 
 
 def test_errors_stand_before_warnings() -> None:

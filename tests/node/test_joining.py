@@ -274,6 +274,20 @@ async def test_a_steward_that_distrusts_its_clock_admits_nobody(site: Site, home
 
 
 @io
+async def test_a_steward_that_takes_no_part_says_why_and_does_not_blame_its_clock(
+    site: Site, home: Home
+) -> None:
+    async with site.open():
+        site.halted = "this node has left the site"
+        error = await refused(home, site.token())
+    assert error.exit_code == Exit.TEMPORARY
+    assert error.message == (
+        "the steward of this token takes no part in its site and admits nobody: this node has left the site"
+    )
+    assert "fieldmesh check" in error.cure
+
+
+@io
 async def test_a_taken_name_names_its_holder_and_suggests_another(site: Site, home: Home) -> None:
     async with site.open():
         token = site.token()

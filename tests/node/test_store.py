@@ -19,6 +19,8 @@ from node.exits import Exit
 from node.store import Store
 
 NOW_MS = 1_800_000_000_000
+DAY_MS = 86_400_000
+NOW_S = 32_774_400  # the same, from where incarnations are counted
 
 
 @pytest.fixture
@@ -77,9 +79,29 @@ def test_each_boot_raises_the_incarnation_and_draws_a_new_boot(path: Path) -> No
     for _ in range(3):
         with Store(path) as store:
             births.append(store.boot(NOW_MS))
-    assert [each.incarnation for each in births] == [1, 2, 3]
+    assert [each.incarnation for each in births] == [NOW_S, NOW_S + 1, NOW_S + 2]
     assert len({each.boot for each in births}) == 3
     assert births[0].started_ms == NOW_MS
+
+
+def test_a_restored_home_uses_no_incarnation_again(path: Path) -> None:
+    """The backup knows nothing of the boots after it; the clock does."""
+    with Store(path) as store:
+        store.boot(NOW_MS)
+    backup = path.read_bytes(), path.with_name("incarnation").read_bytes()
+    with Store(path) as store:
+        store.boot(NOW_MS + DAY_MS)
+        last = store.boot(NOW_MS + DAY_MS).incarnation
+    path.write_bytes(backup[0])
+    path.with_name("incarnation").write_bytes(backup[1])
+    with Store(path) as store:
+        assert store.boot(NOW_MS + 2 * DAY_MS).incarnation > last
+
+
+def test_a_clock_that_is_behind_lowers_no_incarnation(path: Path) -> None:
+    with Store(path) as store:
+        assert store.boot(NOW_MS).incarnation == NOW_S
+        assert store.boot(0).incarnation == NOW_S + 1
 
 
 def test_the_incarnation_outlives_a_damaged_database(path: Path) -> None:
@@ -90,7 +112,7 @@ def test_the_incarnation_outlives_a_damaged_database(path: Path) -> None:
     with pytest.raises(StoreError):
         Store(path)
     with Store(path) as store:
-        assert store.boot(NOW_MS).incarnation == 3
+        assert store.boot(NOW_MS).incarnation == NOW_S + 2
 
 
 def test_the_incarnation_outlives_the_loss_of_its_second_copy(path: Path) -> None:
@@ -98,7 +120,7 @@ def test_the_incarnation_outlives_the_loss_of_its_second_copy(path: Path) -> Non
         store.boot(NOW_MS)
     path.with_name("incarnation").write_text("rubbish")
     with Store(path) as store:
-        assert store.boot(NOW_MS).incarnation == 2
+        assert store.boot(NOW_MS).incarnation == NOW_S + 1
 
 
 def test_the_clock_floor_is_never_below_the_installation(path: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-
 FRAME_FORMAT = 1  # the first byte of every frame; what comes after it may grow without changing it
 VERSION = 1  # what this code speaks; a greeting settles on the highest that both sides know
 VERSION_OLDEST = 1

@@ -30,7 +30,6 @@ from mesh.events import (
     LinkOpened,
     MemberAdmitted,
     MembershipEnded,
-    PeerReported,
     PersistFailed,
     RemovalRequested,
     RenewalRequested,
@@ -39,6 +38,7 @@ from mesh.events import (
     StopRequested,
     Woke,
 )
+from mesh.exams import Exams
 from mesh.ids import NodeId
 from mesh.links import Dialled
 from mesh.membership import PeerState
@@ -63,7 +63,6 @@ from mesh.wire import (
     Hello,
     Inquiry,
     Message,
-    PathNote,
     Probe,
     ProbeReply,
     Prune,
@@ -110,6 +109,7 @@ class NodeCore:
         self._row_sync = RowSync(self._state, clones)
         self._cast_sync = CastSync(self._state)
         self._probes = Probes(self._state)
+        self._exams = Exams(self._state)
         self._upkeep = Upkeep(self._state, self._roster_sync)
         self._wanting = Wanting(self._state)
         self._links_seen = -1
@@ -135,7 +135,7 @@ class NodeCore:
             RemovalRequested: self._removal_requested,
             LeaveRequested: self._leave_requested,
             StopRequested: self._stop_requested,
-            ExamRequested: self._exam_requested,
+            ExamRequested: self._exams.request,
             RenewalRequested: self._renewal_requested,
             CertificateInstalled: self._certificate_installed,
             PersistFailed: self._persist_failed,
@@ -384,6 +384,8 @@ class NodeCore:
     def _forget_link_state(self, peer: NodeId) -> None:
         self._cast_sync.forget(peer)
         self._probes.forget(peer)
+        self._roster_sync.forget(peer)
+        self._row_sync.forget(peer)
 
     # -- frames
 
@@ -484,8 +486,8 @@ class NodeCore:
             CastsHeld: lambda sender, _, message, __: self._cast_sync.held(sender, message),
             CastsWanted: lambda sender, _, message, __: self._cast_sync.wanted(sender, message),
             Prune: lambda sender, _, __, ___: self._cast_sync.prune(sender),
-            Inquiry: self._read_inquiry,
-            Report: lambda sender, _, message, __: self._read_report(sender, message),
+            Inquiry: self._exams.inquired,
+            Report: lambda sender, _, message, __: self._exams.reported(sender, message),
             Refuse: lambda sender, link, message, now: self._doorway.refused(link, sender, message, now),
             Hello: self._misplaced,
             Welcome: self._misplaced,
@@ -579,27 +581,6 @@ class NodeCore:
 
     def _persist_failed(self, failed: PersistFailed, now: Now) -> None:
         self._state.count(f"persist-failed-{failed.reason}")
-
-    # -- the doctor
-
-    def _exam_requested(self, request: ExamRequested, now: Now) -> None:
-        self._state.send_all(Inquiry(request.token))
-
-    def _read_report(self, sender: NodeId, report: Report) -> None:
-        if report.node != sender:
-            self._state.count("report-forged", sender)
-            return
-        self._state.add(PeerReported(report))
-
-    def _read_inquiry(self, sender: NodeId, link: int, inquiry: Inquiry, now: Now) -> None:
-        state = self._state
-        paths = []
-        for node, standing in sorted(state.membership.standings().items()):
-            seen = state.book.seen_by(node, Source.MDNS)
-            error = state.dialling.last_error(node)
-            paths.append(PathNote(node, standing.state.value, state.hearing.hears(node), seen, error))
-        report = Report(inquiry.token, state.me, state.broker_up, now.wall_ms, tuple(paths))
-        state.send_over(link, sender, report)
 
 
 __all__ = ["Birth", "CoreConfig", "Keys", "NodeCore", "Row"]

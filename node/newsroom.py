@@ -36,7 +36,9 @@ class Newsroom:
         self._is_halted = False
 
     def tell(self, news: News) -> None:
-        if not (self._is_halted and isinstance(news, Isolated)):  # whoever takes no part hears nobody, of course
+        if not (
+            self._is_halted and isinstance(news, Isolated)
+        ):  # whoever takes no part hears nobody, of course
             _log(news)
         self._is_halted |= isinstance(news, MembershipEnded) or _halts(news)
         for listener in self._listeners:

@@ -43,7 +43,7 @@ ADDRESSES_BYTES_MAX = 100_000  # per message, well under a frame
 ROW_VERSION_MAX = 2**62  # far beyond any that counts up from one
 CLOCK_TABLE = "clock"
 FLOOR_DIGITS_MAX = 16  # milliseconds since 1970, with centuries to spare
-STUCK_AFTER_S = 0.4  # a slow machine's handshake is through by then; what is not has met a cut
+STUCK_AFTER_S = 0.25  # a slow machine's handshake is through by then; what is not has met a cut
 
 
 @dataclass(frozen=True, slots=True)

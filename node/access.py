@@ -14,7 +14,7 @@ def require_access(home: Path, command: str) -> None:
         is_folder = home.is_dir()
     except PermissionError:
         raise denied(home, command) from None
-    if is_folder and not os.access(home, os.R_OK | os.X_OK):
+    if is_folder and not os.access(home, os.R_OK | os.X_OK, effective_ids=True):
         raise denied(home, command)
 
 

@@ -112,7 +112,7 @@ class JoinServer:
             raise FieldmeshError(
                 f"cannot listen for joiners on port {port}: {os.strerror(error.errno or 0)}",
                 f"stop what uses that port (`ss -ltnp 'sport = :{port}'` names it), "
-                "or choose another [fabric] join_port",
+                f"or choose another [fabric] join_port in {self._home.config.resolve()}",
                 Exit.TEMPORARY if is_taken else Exit.CONFIGURATION,
             ) from None
         return int(self._listener.getsockname()[1])

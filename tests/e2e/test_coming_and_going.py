@@ -24,8 +24,9 @@ def both_see(watchers: Plant, name: str, state: str, why: str, within_s: float =
 
 def test_a_crashed_node_is_unreachable_within_seconds_and_alive_when_it_is_back(running: Plant) -> None:
     first, second, third = running
-    incarnation = first.peers()["press-3"]["incarnation"]
+    incarnation, broker = first.peers()["press-3"]["incarnation"], third.broker_pid
     third.kill()
+    until(lambda: not is_alive(broker), "its broker has ended with it", SOON_S)
     both_see([first, second], "press-3", "unreachable", "")
     assert "press-3 is unreachable" in first.fieldmesh("check").out
     third.start()
@@ -34,24 +35,16 @@ def test_a_crashed_node_is_unreachable_within_seconds_and_alive_when_it_is_back(
     all_alive(running)
 
 
-def test_the_broker_of_a_crashed_node_dies_with_it(running: Plant) -> None:
-    broker = running[2].broker_pid
-    running[2].kill()
-    until(lambda: not is_alive(broker), "the broker has ended", SOON_S)
-
-
-def test_a_stopped_node_is_known_to_have_been_stopped_at_once(running: Plant) -> None:
+def test_a_stopped_node_is_known_to_have_been_stopped_at_once_and_complains_of_nothing(
+    running: Plant,
+) -> None:
     first, second, third = running
+    said = len(third.log)
     third.terminate()
     # sooner than silence could tell
     both_see([first, second], "press-3", "unreachable", "it was stopped", within_s=1.5)
     assert third.exit_code() == 0
-
-
-def test_a_node_that_stops_does_not_complain_of_being_alone(running: Plant) -> None:
-    said = len(running[2].log)
-    assert running[2].stop() == 0
-    last_words = running[2].log[said:]
+    last_words = third.log[said:]
     assert "node-stopped" in last_words
     assert "isolated" not in last_words and "unreachable" not in last_words
 

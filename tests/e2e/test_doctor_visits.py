@@ -86,7 +86,7 @@ def test_a_peer_whose_port_is_blocked_is_found(running: Plant) -> None:
 def test_a_node_that_was_removed_while_it_was_away_is_told_what_may_be_wrong(running: Plant) -> None:
     first, second, third = running
     third.stop()
-    first.json("member", "remove", "press-3")
+    first.json("member", "remove", "press-3", "--yes")
     second.until_states(press_3="removed")
     third.start()
     third.until(

@@ -92,8 +92,8 @@ def test_a_failing_command_prints_exactly_one_json_object_too(pair: Pair) -> Non
     first, second = pair
     error = second.json("token", "create", code=17)["error"]
     assert error["code"] == "not-a-steward" and error["cure"]
-    assert second.json("member", "remove", "press-1", code=17)["error"]["code"] == "not-a-steward"
-    assert first.json("member", "remove", "press-9", code=2)["error"]["message"].endswith("press-9")
+    assert second.json("member", "remove", "press-1", "--yes", code=17)["error"]["code"] == "not-a-steward"
+    assert first.json("member", "remove", "press-9", "--yes", code=2)["error"]["message"].endswith("press-9")
     assert first.json("status", "--verbose", code=2)["error"]["code"] == "usage"
 
 

@@ -172,7 +172,7 @@ def test_a_disk_that_fills_up_is_counted_and_the_node_goes_on(plant: Plant, tmp_
         steward.start()
         node.until_states(press_1="alive")
         ballast = fill(disk)
-        steward.json("member", "remove", "press-2")  # has to be written down everywhere
+        steward.json("member", "remove", "press-2", "--yes")  # has to be written down everywhere
         node.until(lambda: node.count("persist-failed-disk-full"), "the failure is counted")
         assert node.states()["press-1"] == "alive"
         assert "free some space" in node.log

@@ -25,7 +25,7 @@ def everything(broker: Machine, thief: Machine) -> tuple[str, ...]:
 def test_a_removed_member_is_cut_off_within_two_seconds_and_told_so(running: Plant) -> None:
     first, second, third = running
     begun = time.monotonic()
-    told = first.json("member", "remove", "press-3", "--reason", "stolen from the hall")
+    told = first.json("member", "remove", "press-3", "--yes", "--reason", "stolen from the hall")
     assert told["told"] == 2
     third.until(lambda: third.status()["halted"], "it knows", WITHIN_S)
     second.until_states(WITHIN_S, press_3="removed")
@@ -60,7 +60,7 @@ def test_the_keys_of_a_removed_member_read_and_write_nothing_on_any_broker(runni
         for broker in remaining:
             published(broker, third, doors[broker.name], "junk")
             broker.until(lambda: misdeeds(broker), "a member's session writes")  # noqa: B023 - called here
-        first.json("member", "remove", "press-3")
+        first.json("member", "remove", "press-3", "--yes")
         second.until_states(WITHIN_S, press_3="removed")
         time.sleep(WITHIN_S)  # the promise: by then nothing more
         heard, counted = [each.heard() for each in live], [misdeeds(broker) for broker in remaining]
@@ -87,7 +87,7 @@ def misdeeds(broker: Machine) -> dict[str, int]:
 
 def test_a_removed_node_that_is_started_again_stays_removed(running: Plant) -> None:
     first, second, third = running
-    first.json("member", "remove", "press-3")
+    first.json("member", "remove", "press-3", "--yes")
     third.until(lambda: third.status()["halted"], "it knows")
     third.stop()
     third.start()
@@ -103,7 +103,7 @@ def test_a_node_that_was_off_when_it_was_removed_learns_it_from_the_first_it_mee
     second.settings["FABRIC_SEEDS"] = f"{HOST}:{third.port}"  # with multicast, its announcement does as much
     second.start()
     all_linked([first, second])
-    first.json("member", "remove", "press-3")
+    first.json("member", "remove", "press-3", "--yes")
     second.until_states(press_3="removed")
     first.stop()
     third.start()
@@ -115,22 +115,25 @@ def test_a_node_that_was_off_when_it_was_removed_learns_it_from_the_first_it_mee
 
 def test_only_a_steward_can_remove_and_nobody_itself(running: Plant) -> None:
     first, _, third = running
-    error = third.json("member", "remove", "press-1", code=17)["error"]
+    error = third.json("member", "remove", "press-1", "--yes", code=17)["error"]
     assert error["code"] == "not-a-steward" and "on a steward" in error["cure"]
-    assert "cannot remove itself" in first.json("member", "remove", "press-1", code=2)["error"]["message"]
+    assert (
+        "cannot remove itself"
+        in first.json("member", "remove", "press-1", "--yes", code=2)["error"]["message"]
+    )
     assert set(third.states().values()) == {"alive"}
 
 
 def test_a_steward_that_is_stolen_is_removed_by_another_and_issues_nothing_more(running: Plant) -> None:
     first, second, third = running
-    second.json("member", "remove", "press-1")
+    second.json("member", "remove", "press-1", "--yes")
     first.until(
         lambda: first.status()["halted"].startswith("this node was removed"), "the stolen steward knows"
     )
     third.until_states(press_1="removed", press_2="alive")
-    error = third.json("member", "remove", "press-2", code=17)["error"]
+    error = third.json("member", "remove", "press-2", "--yes", code=17)["error"]
     assert error["code"] == "not-a-steward"
-    assert first.json("member", "remove", "press-2", code=1)["error"]["message"].startswith(
+    assert first.json("member", "remove", "press-2", "--yes", code=1)["error"]["message"].startswith(
         "this node takes no part"
     )
     assert third.states()["press-2"] == "alive"

@@ -42,7 +42,9 @@ def test_renewal_by_hand_takes_a_new_certificate_at_once_and_drops_no_link(runni
     all_linked(running)
 
 
-def test_the_second_steward_renews_while_the_first_is_away(running: Plant) -> None:
+def test_the_second_steward_renews_while_the_first_is_away_and_without_any_that_is_said(
+    running: Plant,
+) -> None:
     first, second, third = running
     first.stop()
     before = (third.home / "keys" / "tls.pem").read_bytes()
@@ -51,11 +53,6 @@ def test_the_second_steward_renews_while_the_first_is_away(running: Plant) -> No
     members = {each["name"]: each["admitted_by"] for each in third.json("member", "list")["members"]}
     assert members["press-3"] == "press-2"
     assert second.count("certificate-renewed") == 1
-
-
-def test_without_a_steward_in_reach_renewal_says_so_at_once(running: Plant) -> None:
-    first, second, third = running
-    first.stop()
     second.stop()
     third.until(lambda: third.status()["linked"] == 0, "it is alone")
     error = third.json("renew", code=75)["error"]

@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.e2e.machines import HOST, Machine, until
 
@@ -28,17 +29,28 @@ class Tap:
         return self._said.decode(errors="replace").splitlines()
 
 
-def keys_of(thief: Machine) -> tuple[str, ...]:
-    """Its certificate and key, and the site's root to check the broker by."""
+def keys_of(thief: Machine, root: Path | None = None) -> tuple[str, ...]:
+    """Its certificate and key, and the root to check the broker by: the site's, unless another is given."""
     tls = str(thief.home / "keys" / "tls.pem")
-    root = str(thief.home / "site" / "root.pem")
-    return ("--cafile", root, "--cert", tls, "--key", tls, "--insecure", "-V", "5", "-i", "anybody")
+    return (
+        "--cafile",
+        str(root or thief.home / "site" / "root.pem"),
+        "--cert",
+        tls,
+        "--key",
+        tls,
+        "--insecure",
+        "-V",
+        "5",
+        "-i",
+        "anybody",
+    )
 
 
 @contextmanager
-def tapped(broker: Machine, thief: Machine, *topics: str) -> Iterator[Tap]:
+def tapped(broker: Machine, thief: Machine, *topics: str, root: Path | None = None) -> Iterator[Tap]:
     """The thief's session on this machine's broker, which reconnects by itself whenever it is thrown out."""
-    where = ("-h", HOST, "-p", str(broker.port), *keys_of(thief))
+    where = ("-h", HOST, "-p", str(broker.port), *keys_of(thief, root))
     filters = [word for topic in topics for word in ("-t", topic)]
     process = subprocess.Popen(
         [

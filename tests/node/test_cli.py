@@ -275,7 +275,7 @@ def test_config_validate_says_ok_or_what_is_wrong(home: Path, capsys: pytest.Cap
     assert main(["config", "validate", "--home", str(home)]) == 78
     assert capsys.readouterr().err == (
         f"error: {file}: [fabric] has no key prot; did you mean port?\n"
-        "  try: mend it, then: fieldmesh config validate\n"
+        f"  try: mend it, then: fieldmesh config validate --home {home}\n"
     )
 
 

@@ -58,6 +58,7 @@ LOGGED: list[tuple[News, str, str]] = [
     (IdentityCloned(B, ours=False, halted=False), "error", "identity-cloned"),
     (IdentityCloned(B, ours=True, halted=True), "critical", "identity-cloned"),
     (MembershipEnded("removed"), "error", "membership-ended"),
+    (MembershipEnded("this node has left the site"), "info", "left"),
     (ClockDistrusted(4_000, "far off"), "error", "clock-distrusted"),
 ]
 
@@ -68,6 +69,23 @@ LOGGED: list[tuple[News, str, str]] = [
 def test_news_for_people_is_logged_once(news: News, level: str, event: str, logs: list[EventDict]) -> None:
     Newsroom().tell(news)
     assert [(each["log_level"], each["event"]) for each in logs] == [(level, event)]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        MembershipEnded("removed"),
+        MembershipEnded("this node has left the site"),
+        IdentityCloned(B, ours=True, halted=True),
+    ],
+)
+def test_a_node_that_takes_no_part_is_not_called_isolated(end: News, logs: list[EventDict]) -> None:
+    newsroom, heard = Newsroom(), list[News]()
+    newsroom.tell(end)
+    with newsroom.listening(heard.append):
+        newsroom.tell(Isolated())
+    assert [each["event"] for each in logs][1:] == []
+    assert heard == [Isolated()]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from mesh.events import Counted, Event, RemovalRequested, Write
 from mesh.ids import NodeId
+from mesh.roster import RemovalEntry, encode_entry
 from mesh.trust import Identity
 from node.config import Config
 from node.errors import FieldmeshError
@@ -69,6 +70,20 @@ async def test_a_name_that_was_given_twice_removes_nobody_and_an_id_does(
 async def test_a_name_that_nobody_has_is_said_so(home: Home, store: Store) -> None:
     with pytest.raises(FieldmeshError, match="no member called press-9"):
         await verbs_of(RunningNode(home, Config(), store)).member_remove("press-9")
+
+
+async def test_a_second_removal_says_when_the_first_was(home: Home, store: Store) -> None:
+    node = RunningNode(home, Config(), store)
+    gone = know_a_member(node, "press-2")
+    authority, state = node.app.keys.authority, node.app.core.state
+    assert authority is not None
+    removal = authority.remove(gone, "press-2", "scrapped", 1_800_000_000_000)
+    state.roster.merge([encode_entry(RemovalEntry(removal))])
+    for name_or_id in ("press-2", gone):
+        with pytest.raises(FieldmeshError) as caught:
+            await verbs_of(node).member_remove(name_or_id)
+        said = f"press-2 ({gone}) was removed already, on 2027-01-15 08:00 UTC: scrapped"
+        assert caught.value.message == said
 
 
 async def test_rows_that_have_rotted_are_told_by_the_check(

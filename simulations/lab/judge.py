@@ -42,6 +42,7 @@ class Judge:
         self._started_at = started_at
         self._said: dict[Pair, PeerView] = {}
         self._incarnations: dict[str, int] = {}
+        self._restarted: set[str] = set()  # those whose next incarnation has not been seen yet
         self._apart: frozenset[Pair] = frozenset()
         self.changes: list[Change] = []
         self.violations: list[Violation] = []
@@ -52,10 +53,10 @@ class Judge:
         self._apart = frozenset(pairs)
 
     def restarted(self, node: str) -> None:
-        """The lab has ended this node: it may come back knowing nothing, under its next incarnation."""
+        """The lab has ended this node: it may come back knowing nothing, under a higher incarnation."""
         self._said = {pair: said for pair, said in self._said.items() if pair[0] != node}
         if node in self._incarnations:
-            self._incarnations[node] += 1
+            self._restarted.add(node)
 
     def see(self, view: View) -> None:
         self._see_incarnation(view)
@@ -90,10 +91,11 @@ class Judge:
     def _see_incarnation(self, view: View) -> None:
         if view.incarnation is None:
             return
-        known = self._incarnations.setdefault(view.observer, view.incarnation)
-        if view.incarnation != known:
-            self._incarnations[view.observer] = view.incarnation
-            self.violate(
-                "S5",
-                f"{view.observer} has incarnation {view.incarnation}; after its last start it had to be {known}",
-            )
+        node, found = view.observer, view.incarnation
+        known = self._incarnations.get(node, found)
+        had_to = "rise above" if node in self._restarted else "stay"
+        is_right = found > known if node in self._restarted else found == known
+        self._incarnations[node] = found
+        self._restarted.discard(node)
+        if not is_right:
+            self.violate("S5", f"{node} has incarnation {found}; it had to {had_to} {known}")

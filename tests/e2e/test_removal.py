@@ -121,6 +121,7 @@ def test_only_a_steward_can_remove_and_nobody_itself(running: Plant) -> None:
         "cannot remove itself"
         in first.json("member", "remove", "press-1", "--yes", code=2)["error"]["message"]
     )
+    assert "--yes" in first.json("member", "remove", "press-3", code=2)["error"]["cure"]  # cannot ask
     assert set(third.states().values()) == {"alive"}
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def _located(binary: str | None) -> str:
 
 async def _version_of(path: str) -> tuple[int, int, int]:
     try:
-        said = await _help_of(path)
+        said = await asyncio.to_thread(_help_of, path)
     except (OSError, TimeoutError) as error:
         raise _broken(path, str(error) or "it does not answer") from None
     match = _VERSION.search(said)
@@ -83,22 +84,22 @@ async def _version_of(path: str) -> tuple[int, int, int]:
     return int(major), int(minor), int(patch)
 
 
-async def _help_of(path: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        path,
-        "-h",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+def _help_of(path: str) -> str:
+    """What it says of itself. Blocks: asyncio's own children are sometimes reaped twice when they end this soon."""
+    command = [path, "-h"]
+    pipe = subprocess.PIPE
     try:
-        async with asyncio.timeout(_ANSWER_S):
-            assert process.stdout is not None
-            return (await process.stdout.read(4096)).decode(errors="replace")
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=subprocess.STDOUT,
+            timeout=_ANSWER_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+    return done.stdout.decode(errors="replace")
 
 
 def _broken(path: str, why: str) -> BrokerError:

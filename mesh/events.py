@@ -297,6 +297,10 @@ class IdentityCloned:
     halted: bool
 
 
+HAS_LEFT = "this node has left the site"
+"""The reason of a MembershipEnded that is of the node's own accord; any other reason is a removal."""
+
+
 @dataclass(frozen=True, slots=True)
 class MembershipEnded:
     """This node itself was removed from the site, or has left it."""

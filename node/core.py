@@ -12,6 +12,7 @@ from mesh.clones import Clones
 from mesh.dialling import Attempt
 from mesh.doorway import Doorway
 from mesh.events import (
+    HAS_LEFT,
     HOSTED,
     BrokerDown,
     BrokerUp,
@@ -564,7 +565,7 @@ class NodeCore:
         entry = departure(state.keys.identity, state.birth.incarnation)
         self._roster_sync.merge((encode_entry(entry),), None, now)
         state.send_all(Bye("leaving"))
-        state.halted = "this node has left the site"
+        state.halted = HAS_LEFT
         self._is_ending = True
         state.add(MembershipEnded(state.halted))
 

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from mesh.events import (
+    HAS_LEFT,
     CastDelivered,
     ClockDistrusted,
     Counted,
@@ -22,7 +23,6 @@ from mesh.events import (
     Reunited,
 )
 
-HAS_LEFT = "this node has left the site"  # what MembershipEnded says when the node went of its own accord
 WATCHER_BACKLOG_MAX = 1000  # a watcher that does not keep up loses the oldest
 
 log = structlog.get_logger("fieldmesh")

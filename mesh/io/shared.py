@@ -118,12 +118,6 @@ class SharedFabric:
         for peer in peers:
             self._put(Queued(effect.traffic, self._topics.to(peer, self._me), effect.data), peer)
 
-    def broker_up(self) -> None:
-        """There is no broker of our own."""
-
-    def broker_down(self) -> None:
-        """There is no broker of our own."""
-
     # -- the session
 
     async def _live_on_first(self) -> bool:

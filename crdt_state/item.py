@@ -39,14 +39,14 @@ class Versions:
         winner = self.winner()
         return None if winner is None or winner.is_deletion else winner.body
 
-    def dots(self) -> tuple[Dot, ...]:
-        """What the next version must be over: every author's newest, and what those were over."""
+    def dots(self, author: NodeId) -> tuple[Dot, ...]:
+        """What the next version by this author is over: each other author's newest, and what those were over."""
         newest: dict[NodeId, Dot] = {}
         for record in self.by_author.values():
             for dot in (record.dot, *record.over):
                 if dot.author not in newest or newest[dot.author][1:] < dot[1:]:
                     newest[dot.author] = dot
-        return tuple(newest[author] for author in sorted(newest))
+        return tuple(newest[each] for each in sorted(newest) if each != author)
 
     def __bool__(self) -> bool:
         return bool(self.by_author)

@@ -160,6 +160,14 @@ class PersistFailed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class WriteRequested:
+    """Write these registers of the world: kind, item, facet, and the body's MessagePack or None to delete."""
+
+    token: int
+    changes: tuple[tuple[str, str, str, bytes | None], ...]
+
+
 Event = (
     Woke
     | EndpointFound
@@ -179,6 +187,7 @@ Event = (
     | RenewalRequested
     | CertificateInstalled
     | PersistFailed
+    | WriteRequested
 )
 
 
@@ -331,6 +340,49 @@ class Counted:
     peer: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class WriteDone:
+    """A WriteRequested is durable: these are its dots. Never told of what is not on the disk."""
+
+    token: int
+    dots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRefused:
+    """A WriteRequested was not carried out, no part of it; `reason` is a counter's name."""
+
+    token: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsChanged:
+    """The view of these registers of one document has changed: (kind, item, facet)."""
+
+    document: str
+    registers: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorldTrouble:
+    """Something in the shared state needs to be known: `code` is a finding's name, `node` whose doing it is."""
+
+    code: str
+    document: str
+    node: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResyncBegun:
+    """This node fetches from a peer what it lacks of a document, and why."""
+
+    document: str
+    peer: NodeId
+    cause: str
+
+
 News = (
     PeerChanged
     | Isolated
@@ -340,6 +392,11 @@ News = (
     | MembershipEnded
     | ClockDistrusted
     | PeerReported
+    | WriteDone
+    | WriteRefused
+    | RecordsChanged
+    | WorldTrouble
+    | ResyncBegun
     | Counted
 )
 Effect = Dial | Hangup | Send | SendAll | Persist | SetAccess | InstallCertificate | News

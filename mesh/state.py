@@ -42,6 +42,9 @@ from mesh.wire import PEERS_MAX, Addresses, Card, Endpoint, Message, Row
 ADDRESSES_BYTES_MAX = 100_000  # per message, well under a frame
 ROW_VERSION_MAX = 2**62  # far beyond any that counts up from one
 CLOCK_TABLE = "clock"
+DOUBT_TABLE = "doubt"
+"""A row here (key DOUBT_KEY) makes every birth one with doubts, until the core deletes it: it has dealt with them."""
+DOUBT_KEY = "store"
 FLOOR_DIGITS_MAX = 16  # milliseconds since 1970, with centuries to spare
 STUCK_AFTER_S = 0.25  # a slow machine's handshake is through by then; what is not has met a cut
 
@@ -66,6 +69,7 @@ class Birth:
     incarnation: int
     boot: int
     started_ms: int
+    doubts: bool = False  # the store may have forgotten what this node wrote: see DOUBT_TABLE
 
 
 @dataclass(frozen=True, slots=True)

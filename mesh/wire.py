@@ -10,6 +10,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from mesh.ranges import RANGES_MAX, Range
+
 FRAME_FORMAT = 1  # the first byte of every frame; what comes after it may grow without changing it
 VERSION = 1  # what this code speaks; a greeting settles on the highest that both sides know
 VERSION_OLDEST = 1
@@ -18,6 +20,10 @@ MESSAGES_MAX = 256  # per frame
 PEERS_MAX = 4096  # per list that names peers; a site is hundreds of nodes
 TOPIC_CHARS_MAX = 120  # of a cast
 ENDPOINTS_MAX = 16  # per node: interfaces times ports
+REPLICAS_MAX = 4096  # per summary: two for each of some hundreds of nodes, and one for each kind and day
+HAVE_BYTES_MAX = 65_536  # a state vector of six thousand pens
+PART_BYTES_MAX = 120_000  # per slice of a delta, under a frame
+LOOSE_MAX = 2_048  # records asked for, or given, one by one in one message
 
 Id = Annotated[str, Meta(max_length=32)]
 Key32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -243,6 +249,111 @@ class Report(msgspec.Struct, frozen=True, array_like=True, tag=22):
     paths: Annotated[tuple[PathNote, ...], Meta(max_length=PEERS_MAX)]
 
 
+Name = Annotated[str, Meta(min_length=1, max_length=80)]
+Mark = Annotated[bytes, Meta(max_length=16)]
+Digest = Annotated[bytes, Meta(max_length=16)]
+Cause = Annotated[str, Meta(max_length=20)]
+
+
+class Told(msgspec.Struct, frozen=True, array_like=True, tag=23):
+    """Digests of all the replicas I hold, by class: say what you hold if yours differ."""
+
+    digests: Annotated[tuple[Digest, ...], Meta(max_length=8)]
+    cause: Cause
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """One replica of the sender's, in a few bytes."""
+
+    name: Name
+    mark: Mark  # its generation
+    digest: Digest
+    settled: bool = True  # its form agrees with its content: unequal content with equal heads is then a fault
+
+
+class Summaries(msgspec.Struct, frozen=True, array_like=True, tag=24):
+    """What I hold, of those classes in which we differ."""
+
+    entries: Annotated[tuple[Entry, ...], Meta(max_length=REPLICAS_MAX)]
+    cause: Cause
+
+
+class Wanted(msgspec.Struct, frozen=True, array_like=True, tag=25):
+    """Send me, from `offset` on, what a replica with this summary lacks."""
+
+    name: Name
+    mark: Mark
+    have: Annotated[bytes, Meta(max_length=HAVE_BYTES_MAX)]
+    digest: Digest
+    offset: Count
+    cause: Cause
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True, tag=26):
+    """A slice of a delta, in its sender's signed envelope."""
+
+    name: Name
+    mark: Mark
+    answering: Digest  # hash of the summary that it was made for
+    offset: Count
+    total: Count
+    data: Annotated[bytes, Meta(max_length=PART_BYTES_MAX)]
+    signature: Signature = b""
+
+    def content(self) -> bytes:
+        return b"fieldmesh part\0" + msgspec.msgpack.encode(msgspec.structs.replace(self, signature=b""))
+
+
+class Busy(msgspec.Struct, frozen=True, array_like=True, tag=27):
+    """I serve as many as I can: ask again after this, or somebody else."""
+
+    name: Name
+    retry_ms: Count
+
+
+class Push(msgspec.Struct, frozen=True, array_like=True, tag=28):
+    """What one pen has just written, in its sender's signed envelope. It fits onto the pen's clock at `start`."""
+
+    name: Name
+    mark: Mark
+    pen: Count
+    start: Count
+    stop: Count
+    updates: Annotated[tuple[Blob, ...], Meta(max_length=1024)]
+    signature: Signature = b""
+
+    def content(self) -> bytes:
+        return b"fieldmesh push\0" + msgspec.msgpack.encode(msgspec.structs.replace(self, signature=b""))
+
+
+class Ranges(msgspec.Struct, frozen=True, array_like=True, tag=29):
+    """Fingerprints of ranges of my record ids: where do we differ?"""
+
+    name: Name
+    mark: Mark
+    ranges: Annotated[tuple[Range, ...], Meta(max_length=RANGES_MAX)]
+
+
+class RecordsWanted(msgspec.Struct, frozen=True, array_like=True, tag=30):
+    """Send me these records one by one."""
+
+    name: Name
+    mark: Mark
+    keys: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=LOOSE_MAX)]
+
+
+class Records(msgspec.Struct, frozen=True, array_like=True, tag=31):
+    """Single records, each with its author's signature, in their sender's envelope."""
+
+    name: Name
+    mark: Mark
+    blobs: Annotated[tuple[Blob, ...], Meta(max_length=LOOSE_MAX)]
+    signature: Signature = b""
+
+    def content(self) -> bytes:
+        return b"fieldmesh records\0" + msgspec.msgpack.encode(msgspec.structs.replace(self, signature=b""))
+
+
 Message = (
     Hello
     | Welcome
@@ -266,6 +377,15 @@ Message = (
     | Prune
     | Inquiry
     | Report
+    | Told
+    | Summaries
+    | Wanted
+    | Part
+    | Busy
+    | Push
+    | Ranges
+    | RecordsWanted
+    | Records
 )
 
 

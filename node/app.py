@@ -33,6 +33,8 @@ from mesh.events import (
     Source,
     StopRequested,
     Woke,
+    Write,
+    WriteDone,
 )
 from mesh.now import Now
 from mesh.state import Keys
@@ -49,7 +51,8 @@ INBOX_FRAMES_MAX = (
     20_000  # some seconds of the busiest link; beyond it frames are dropped, counted and repaired
 )
 COUNTERS_MAX = 4096  # names times peers
-BATCH_MAX = 64  # events handled before other tasks get a turn
+BATCH_MAX = 64  # events handled before other tasks get a turn; one sync of the disk serves them all
+BATCH_BYTES_MAX = 1 << 20  # to be written in one go: what waits for it is not kept long even by a slow card
 CLOSE_GRACE_S = 0.2  # for goodbyes to leave the queues
 
 log = structlog.get_logger(__name__)
@@ -86,8 +89,11 @@ class NodeApp:
         self.news = Newsroom()
         self.counters: Counter[tuple[str, str]] = Counter()
         self.started_at = time.monotonic()
+        self._store = store
+        self._findings_told = 0
+        saved = store.load()
         birth = store.boot(time.time_ns() // 1_000_000)
-        self.core = NodeCore(core_config(config), keys, birth, store.load(), Random(secrets.randbits(64)))
+        self.core = NodeCore(core_config(config), keys, birth, saved, Random(secrets.randbits(64)))
         self.parts: Parts | None = None
         self._inbox: deque[Event] = deque()
         self._frames_waiting = 0
@@ -97,7 +103,6 @@ class NodeApp:
         self._access_changed = asyncio.Event()
         self._certificate: InstallCertificate | None = None
         self._certificate_changed = asyncio.Event()
-        self._persist_failed = False
 
     def deliver(self, event: Event | Counted) -> None:
         """Put an event into the core's inbox; called on the loop by every adapter."""
@@ -135,7 +140,9 @@ class NodeApp:
     # -- the task that owns the core
 
     async def _drive(self) -> None:
-        await self._carry_out(self.core.start(self.now()))
+        waiting: list[list[Effect]] = []
+        self._take_on(self.core.start(self.now()), waiting)
+        await self._persist(waiting)
         self._arm()
         for text in self.config.fabric.seeds:
             self.deliver(EndpointFound(endpoint_of(text), None, Source.SEED))
@@ -144,53 +151,96 @@ class NodeApp:
             await self._work()
 
     async def _work(self) -> None:
-        """Handle what is in the inbox, then let others run."""
+        """Handle what is in the inbox, with one write to the disk for all of it, then let others run."""
+        waiting: list[list[Effect]] = []
+        bytes_waiting = 0
         for _ in range(min(len(self._inbox), BATCH_MAX)):
             event = self._inbox.popleft()
             self._frames_waiting -= isinstance(event, FrameReceived)
-            await self._carry_out(self.core.handle(event, self.now()))
+            effects = self.core.handle(event, self.now())
+            self._take_on(effects, waiting)
+            bytes_waiting += sum(len(write.value or b"") for write in _writes_in(effects))
+            if bytes_waiting > BATCH_BYTES_MAX:
+                break
+        await self._persist(waiting)
         self._arm()
         if not self._inbox:
             self._filled.clear()
         else:
             await asyncio.sleep(0)
 
-    async def _carry_out(self, effects: list[Effect]) -> None:
-        self._persist_failed = False
+    def _take_on(self, effects: list[Effect], waiting: list[list[Effect]]) -> None:
+        """Carry out one event's effects; from the batch's first Persist on they wait for the disk instead."""
+        at = 0
+        if not waiting:
+            at = next((n for n, each in enumerate(effects) if isinstance(each, Persist)), len(effects))
+        for effect in effects[:at]:
+            self._carry_out(effect)
+        if effects[at:]:
+            waiting.append(effects[at:])
+
+    async def _persist(self, waiting: list[list[Effect]]) -> None:
+        """Every write of the batch in one transaction, then the effects that waited for it, in order."""
+        if not waiting:
+            return
+        reason = await self.keeping.save([write for effects in waiting for write in _writes_in(effects)])
+        self.tell_findings()
+        for effects in waiting:
+            self._carry_out_after(effects, is_durable=not reason)
+        if reason:
+            self.deliver(PersistFailed(reason))
+
+    def _carry_out_after(self, effects: list[Effect], is_durable: bool) -> None:
+        """One event's effects. Of an event whose rows are not on the disk nothing is sent.
+
+        Another event of the batch may have been decided on the strength of those rows. It goes through, as it
+        would from the next batch: the core is ahead of the disk for as long as rows are held, and must go on
+        beating. Whoever hears of a row that we then forget holds it for us; what was signed for it is never
+        signed again, since every run has an incarnation of its own. Only an acknowledgement cannot be taken
+        back: `_carry_out` gives none while anything is held.
+        """
+        is_told = True
         for effect in effects:
-            if isinstance(effect, Send | SendAll | Dial | Hangup):
-                self._put_on_wire(effect)
-            elif isinstance(effect, Persist):
-                await self._persist(effect)
-            elif isinstance(effect, SetAccess):
-                self._access = effect
-                self._access_changed.set()
-            elif isinstance(effect, InstallCertificate):
-                self._certificate = effect
-                self._certificate_changed.set()
-            else:
-                self._tell(effect)
+            if isinstance(effect, Persist):
+                is_told = is_durable
+            elif is_told or not isinstance(effect, Send | SendAll):
+                self._carry_out(effect)
+
+    def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, Send | SendAll | Dial | Hangup):
+            self._put_on_wire(effect)
+        elif isinstance(effect, SetAccess):
+            self._access = effect
+            self._access_changed.set()
+        elif isinstance(effect, InstallCertificate):
+            self._certificate = effect
+            self._certificate_changed.set()
+        elif isinstance(effect, Persist):
+            raise AssertionError("a Persist is carried out by _persist alone")
+        elif not (isinstance(effect, WriteDone) and self.keeping.held):
+            self._tell(effect)
 
     def _put_on_wire(self, effect: Send | SendAll | Dial | Hangup) -> None:
         assert self.parts is not None
         wires = self.parts.wires
         match effect:
             case Send():
-                if not self._persist_failed:  # persist before send: what is not durable is not told
-                    wires.send(effect)
+                wires.send(effect)
             case SendAll():
-                if not self._persist_failed:
-                    wires.send_all(effect)
+                wires.send_all(effect)
             case Dial():
                 wires.dial(effect)
             case Hangup():
                 wires.hangup(effect)
 
-    async def _persist(self, effect: Persist) -> None:
-        reason = await self.keeping.save(effect.writes)
-        if reason:
-            self._persist_failed = True
-            self.deliver(PersistFailed(reason))
+    def tell_findings(self) -> None:
+        """What the store has found out about itself since the last time: to the log, and as a counter each."""
+        found = self._store.findings[self._findings_told :]
+        self._findings_told += len(found)
+        for finding in found:
+            log.warning(finding.code, detail=finding.detail, cure=finding.cure, count=finding.count)
+            for _ in range(finding.count):
+                self._count(Counted(finding.code))
 
     # -- a renewed certificate: onto the disk, into the contexts, then known to the core, which does not wait for it
 
@@ -248,6 +298,10 @@ class NodeApp:
             self._access_changed.clear()
             if self._access is not None and self.parts is not None:
                 await self.parts.set_access(self._access)
+
+
+def _writes_in(effects: list[Effect]) -> list[Write]:
+    return [write for effect in effects if isinstance(effect, Persist) for write in effect.writes]
 
 
 async def _as_coroutine(service: Callable[[], Awaitable[None]]) -> None:

@@ -7,9 +7,10 @@ before anything after it is carried out. `wake_at` says when the core wants to b
 from collections.abc import Callable, Mapping
 from random import Random
 
+from crdt_state.kinds import KINDS
+from crdt_state.world import World
 from mesh.cast_sync import CastSync
 from mesh.clones import Clones
-from mesh.dialling import Attempt
 from mesh.doorway import Doorway
 from mesh.events import (
     HAS_LEFT,
@@ -38,10 +39,11 @@ from mesh.events import (
     Source,
     StopRequested,
     Woke,
+    WriteRequested,
 )
 from mesh.exams import Exams
+from mesh.finding import Finding
 from mesh.ids import NodeId
-from mesh.links import Dialled
 from mesh.membership import PeerState
 from mesh.now import Now
 from mesh.probes import Probes
@@ -59,7 +61,6 @@ from mesh.wire import (
     CastsHeld,
     CastsWanted,
     Confirm,
-    Endpoint,
     Frame,
     Hello,
     Inquiry,
@@ -83,9 +84,6 @@ from mesh.wire import (
 )
 from node.views import NodeView, PeerView, node_view, peer_views
 
-SEEK_EVERY_S = 5.0  # dials of a removed node that is announced
-TELL_EVERY_S = 60.0  # to a removed node that is there and has been told
-DOUBLE_EVERY_S = 1.0  # announcements are not trusted: they may cost one dial a second
 DIAL_FAILURES = ("refused", "timeout", "no-route", "wrong-root", "certificate-expired", "not-a-node")
 """What DialFailed may say that tells a person why a peer is missing; our own housekeeping does not."""
 
@@ -107,27 +105,27 @@ class NodeCore:
         self._roster_sync = RosterSync(self._state)
         clones = Clones(self._state)
         self._doorway = Doorway(self._state, self._roster_sync, clones)
+        self._finding = Finding(self._state, self._doorway)
         self._row_sync = RowSync(self._state, clones)
         self._cast_sync = CastSync(self._state)
         self._probes = Probes(self._state)
         self._exams = Exams(self._state)
         self._upkeep = Upkeep(self._state, self._roster_sync)
         self._wanting = Wanting(self._state)
+        self.world = World(self._state, KINDS, saved)
         self._links_seen = -1
         self._beat_at = float("inf")
         self._isolated_at = float("inf")
         self._grace_over = False
         self._is_ending = False
-        self._double_at = float("-inf")
-        self._tell_at: dict[NodeId, float] = {}  # at most one each of the roster's removals
         self.isolated = False
         self._handlers: dict[type[Event], Callable[..., None]] = {
             Woke: self._woke,
-            EndpointFound: self._endpoint_found,
-            EndpointLost: self._endpoint_lost,
-            LinkOpened: self._link_opened,
-            DialFailed: self._dial_failed,
-            LinkClosed: self._link_closed,
+            EndpointFound: self._finding.endpoint_found,
+            EndpointLost: self._finding.endpoint_lost,
+            LinkOpened: self._finding.link_opened,
+            DialFailed: self._finding.dial_failed,
+            LinkClosed: self._finding.link_closed,
             FrameReceived: self._frame_received,
             BrokerUp: self._broker_up,
             BrokerDown: self._broker_down,
@@ -140,6 +138,7 @@ class NodeCore:
             RenewalRequested: self._renewal_requested,
             CertificateInstalled: self._certificate_installed,
             PersistFailed: self._persist_failed,
+            WriteRequested: self.world.request,
         }
         self._readers: dict[type[Message], Callable[[NodeId, int, Message, Now], None]] = (
             self._message_readers()
@@ -158,6 +157,7 @@ class NodeCore:
         self._beat_at = now.mono + state.random.uniform(0, state.config.hearing.beat_s)
         self._isolated_at = now.mono + state.config.hearing.isolated_after_s
         self._row_sync.refresh(now.mono)
+        self.world.start(now)
         self._settle(now)
         return state.take_effects()
 
@@ -182,6 +182,7 @@ class NodeCore:
             self._cast_sync.wake_at(),
             self._probes.wake_at(),
             self._upkeep.wake_at(),
+            self.world.wake_at(),
         )
 
     # -- reading
@@ -212,6 +213,7 @@ class NodeCore:
         self._probes.tick(now)
         self._cast_sync.tick(now)
         self._upkeep.tick(now)
+        self.world.tick(now)
         if now.mono >= self._beat_at:
             self._beat(now)
         if now.mono >= self._isolated_at:
@@ -239,6 +241,7 @@ class NodeCore:
     def _settle(self, now: Now, is_frame: bool = False) -> None:
         """After every event: states, row, wishes and dials follow from what has changed."""
         state = self._state
+        self.world.settle(now)
         wishes_stand = is_frame and not state.paths_changed and state.links.changes == self._links_seen
         if state.halted:
             self._withdraw(now)
@@ -297,76 +300,7 @@ class NodeCore:
             state.hangup(dialled.link)
         state.set_access(now)
 
-    # -- finding and linking
-
-    def _endpoint_found(self, found: EndpointFound, now: Now) -> None:
-        state = self._state
-        if found.node == state.me:
-            self._check_double(found, now)
-            return
-        if found.node is not None and state.roster.is_removed(found.node):
-            self._seek_removed(found.endpoint, found.node, now)
-            return
-        is_new = state.book.found(found.endpoint, found.node, found.source)
-        if found.node is not None and (is_new or found.source in (Source.MDNS, Source.SHARED)):
-            state.hurry(found.node, now.mono)
-
-    def _check_double(self, found: EndpointFound, now: Now) -> None:
-        """Somebody announces our own identity elsewhere: dial it, so that the greeting shows whether it is a clone."""
-        state = self._state
-        is_elsewhere = found.endpoint not in state.endpoints
-        is_told = now.mono < self._double_at or bool(state.links.with_peer(state.me))
-        if is_elsewhere and not is_told and not state.halted:
-            self._double_at = now.mono + DOUBLE_EVERY_S
-            state.dial(Attempt(found.endpoint, None), now.mono)
-
-    def _seek_removed(self, endpoint: Endpoint, node: NodeId, now: Now) -> None:
-        """A node that was away when it was removed: all brokers are deaf to it, so it is told at its own door."""
-        if now.mono >= self._tell_at.get(node, float("-inf")) and not self._state.halted:
-            self._tell_at[node] = now.mono + SEEK_EVERY_S
-            self._state.dial(Attempt(endpoint, None), now.mono)
-
-    def _endpoint_lost(self, lost: EndpointLost, now: Now) -> None:
-        self._state.book.lost(lost.node, lost.source)
-
-    def _link_opened(self, opened: LinkOpened, now: Now) -> None:
-        state = self._state
-        dialled = state.links.get(opened.link)
-        if dialled is None:
-            state.hangup(opened.link)  # we have given it up in the meantime
-            return
-        dialled.peer = opened.peer
-        state.book.settle(dialled.attempt.endpoint, opened.peer)
-        if state.roster.is_removed(opened.peer):
-            self._tell_at[opened.peer] = now.mono + TELL_EVERY_S
-            self._doorway.tell_removed(opened.link, opened.peer)
-        if state.roster.is_removed(opened.peer) or self._is_superfluous(dialled):
-            state.end_dialled(opened.link, "linked already", now.mono)
-            state.hangup(opened.link)
-            return
-        self._doorway.begin(dialled, now)
-
-    def _is_superfluous(self, dialled: Dialled) -> bool:
-        assert dialled.peer is not None
-        state = self._state
-        another = any(each.link != dialled.link for each in state.links.with_peer(dialled.peer))
-        return another or (state.links.is_hosted(dialled.peer) and state.hearing.hears(dialled.peer))
-
-    def _dial_failed(self, failed: DialFailed, now: Now) -> None:
-        dialled = self._state.links.get(failed.link)
-        peer = dialled.attempt.node if dialled else None
-        self._state.end_dialled(failed.link, failed.reason, now.mono)
-        if failed.reason in ("wrong-root", "certificate-expired", "not-a-node"):
-            self._state.count(f"dial-{failed.reason}", peer or "")
-
-    def _link_closed(self, closed: LinkClosed, now: Now) -> None:
-        state = self._state
-        dialled = state.links.get(closed.link)
-        state.end_dialled(closed.link, closed.reason, now.mono)
-        if dialled is not None and dialled.peer is not None and dialled.is_up:
-            state.count("link-lost", dialled.peer)
-            if state.me < dialled.peer:
-                state.links.unhost(dialled.peer)  # its own dial was hung up for ours, which we were not told
+    # -- linking
 
     def _linked(self, peer: NodeId, now: Now) -> None:
         """A greeting is complete on our side."""
@@ -381,8 +315,10 @@ class NodeCore:
             state.hangup(spare)
         state.send(peer, self._beat_message(now, with_row=True))
         self._probes.send(peer, now)
+        self.world.exchange.linked(peer, now)
 
     def _forget_link_state(self, peer: NodeId) -> None:
+        self.world.exchange.forget(peer)
         self._cast_sync.forget(peer)
         self._probes.forget(peer)
         self._roster_sync.forget(peer)
@@ -489,6 +425,7 @@ class NodeCore:
             Prune: lambda sender, _, __, ___: self._cast_sync.prune(sender),
             Inquiry: self._exams.inquired,
             Report: lambda sender, _, message, __: self._exams.reported(sender, message),
+            **self.world.exchange.readers(),
             Refuse: lambda sender, link, message, now: self._doorway.refused(link, sender, message, now),
             Hello: self._misplaced,
             Welcome: self._misplaced,
@@ -570,6 +507,7 @@ class NodeCore:
         state.add(MembershipEnded(state.halted))
 
     def _stop_requested(self, _: StopRequested, now: Now) -> None:
+        self.world.stop()
         self._state.send_all(Bye("stopping"))
         self._state.halted = "this node is stopping"
         self._is_ending = True

@@ -10,7 +10,9 @@ from mesh.events import Write
 from node.database import StoreError
 
 RETRY_S = 1.0
-HELD_MAX = 10_000  # rows: a roster and a peer book of the largest site; beyond it the oldest is given up
+HELD_BYTES_MAX = 64 << 20  # minutes of the busiest node's records, or the caches of all its documents once
+EAGER_BYTES_MAX = 1 << 20  # more than this is not tried with every new write: the disk is busy enough failing
+ROW_BYTES = 200  # what a held row takes in memory beside its own bytes
 
 log = structlog.get_logger(__name__)
 
@@ -22,11 +24,17 @@ class Disk(Protocol):
 
 
 class Keeping:
-    """Stands between the core's Persist and the store."""
+    """Stands between the core's Persist and the store. Cancelling it leaves a whole transaction or none."""
 
     def __init__(self, store: Disk) -> None:
+        self.commits = 0  # transactions that reached the disk
+        self.rows = 0  # rows in them
+        self.given_up = 0  # rows that were held for too long among too many, and are not saved at all
         self._store = store
         self._held: dict[tuple[str, str], Write] = {}
+        self._held_bytes = 0
+        self._reason = ""
+        self._retry_at = 0.0
         self._turn = asyncio.Lock()
         self._has_held = asyncio.Event()
 
@@ -39,10 +47,10 @@ class Keeping:
         """Why these are not durable yet, or empty when they are. What is not will be tried again."""
         async with self._turn:
             for each in writes:
-                self._held.pop((each.table, each.key), None)
-                self._held[each.table, each.key] = each
-            while len(self._held) > HELD_MAX:
-                del self._held[next(iter(self._held))]
+                self._hold(each)
+            self._give_up_the_oldest()
+            if self._has_held.is_set() and not self._is_worth_trying():
+                return self._reason
             return await self._write_held()
 
     async def run(self) -> None:
@@ -54,14 +62,47 @@ class Keeping:
                 if not await self._write_held():
                     log.info("persisted-at-last")
 
+    def _hold(self, write: Write) -> None:
+        """The latest of each row, in the order of the latest."""
+        key = (write.table, write.key)
+        self._held_bytes -= _size(self._held.pop(key, None))
+        self._held[key] = write
+        self._held_bytes += _size(write)
+
+    def _give_up_the_oldest(self) -> None:
+        given_up = self.given_up
+        while self._held_bytes > HELD_BYTES_MAX and self._has_held.is_set():
+            self._held_bytes -= _size(self._held.pop(next(iter(self._held))))
+            self.given_up += 1
+        if self.given_up > given_up == 0:
+            log.error("not-persisted-given-up", bytes_max=HELD_BYTES_MAX, cure="free the disk, then restart")
+
+    def _is_worth_trying(self) -> bool:
+        return (
+            self._held_bytes <= EAGER_BYTES_MAX or asyncio.get_running_loop().time() >= self._retry_at
+        )
+
     async def _write_held(self) -> str:
+        """In a thread: a slow card takes 50 ms to sync, and a hop costs a tenth of one on a fast disk."""
+        rows = list(self._held.values())
         try:
-            await asyncio.to_thread(self._store.write, list(self._held.values()))
+            await asyncio.to_thread(self._store.write, rows)
         except StoreError as error:
             if not self._has_held.is_set():
                 log.error("not-persisted", reason=error.reason, message=error.message, cure=error.cure)
+            self._reason = error.reason
+            self._retry_at = asyncio.get_running_loop().time() + RETRY_S
             self._has_held.set()
             return error.reason
+        self.commits += bool(rows)
+        self.rows += len(rows)
         self._held.clear()
+        self._held_bytes = 0
         self._has_held.clear()
         return ""
+
+
+def _size(write: Write | None) -> int:
+    if write is None:
+        return 0
+    return ROW_BYTES + len(write.table) + len(write.key) + len(write.value or b"")

@@ -1,0 +1,216 @@
+"""Anti-entropy: keeps every replica of this node equal to its peers', whatever kind of replica it is.
+
+Level one pushes what is new (`pushing`). Level two compares digests, with one random peer every second or two and
+at once with a peer that has come, and fetches what is different (`pulling`). Level three, when heads are equal and
+content is not, compares ranges of record ids and exchanges the records themselves.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from mesh.envelopes import is_sealed, seal
+from mesh.events import Traffic
+from mesh.ids import NodeId
+from mesh.now import Now
+from mesh.pacing import Pacing
+from mesh.pulling import Pulling
+from mesh.pushing import Pushing
+from mesh.ranges import answer, opening
+from mesh.replicas import Shelf
+from mesh.state import FabricState
+from mesh.wire import (
+    LOOSE_MAX,
+    Busy,
+    Message,
+    Part,
+    Push,
+    Ranges,
+    Records,
+    RecordsWanted,
+    Summaries,
+    Told,
+    Wanted,
+)
+
+TELL_S = (1.0, 2.0)  # between two tellings of a random peer
+NEW_PEER_EVERY_S = 0.3  # a peer that has just come is told again, in case that was lost ...
+NEW_PEER_S = 3.0  # ... for so long, or until we are equal
+SUMMARIES_EVERY_S = 0.2  # answers to one peer's tellings while we differ ...
+SUMMARIES_EVERY_MAX_S = 2.0  # ... and at the most, when we cannot become equal
+RANGES_EVERY_S = 0.5  # reconciliations of one peer ...
+RANGES_EVERY_MAX_S = 10.0  # ... that do not help
+LOOSE_BYTES_MAX = 120_000  # records in one message, under a frame
+CAUSES = ("join", "tick", "gap", "large", "lacking", "generation", "restart", "diverged")
+
+
+class Exchange:
+    """Owns the three levels."""
+
+    def __init__(self, state: FabricState, shelf: Shelf) -> None:
+        self._state = state
+        self._shelf = shelf
+        self._pushing = Pushing(state, shelf)
+        self._pulling = Pulling(state, shelf)
+        self._summaries_pacing = Pacing(SUMMARIES_EVERY_S, SUMMARIES_EVERY_MAX_S)
+        self._ranges_pacing = Pacing(RANGES_EVERY_S, RANGES_EVERY_MAX_S)
+        self._new: dict[NodeId, tuple[float, float]] = {}  # linked peers that have come: tell again at, until
+        self._tell_at = float("inf")
+
+    # -- what happens to links
+
+    def linked(self, peer: NodeId, now: Now) -> None:
+        """A peer has come, or come back: find out at once where we differ."""
+        self._new[peer] = (now.mono + NEW_PEER_EVERY_S, now.mono + NEW_PEER_S)
+        self._tell(peer, "join")
+        if self._tell_at == float("inf"):
+            self._tell_later(now)
+
+    def forget(self, peer: NodeId) -> None:
+        """The links with this peer have ended."""
+        self._new.pop(peer, None)
+        self._pulling.forget(peer)
+        self._summaries_pacing.settled(peer)
+        self._ranges_pacing.settled(peer)
+
+    # -- time
+
+    def flush(self, now: Now) -> None:
+        """After every event: push what was written, start pulls that may start."""
+        if self._pushing.flush(now):
+            for peer in self._state.links.peers():
+                self._tell(peer, "large")
+        self._pulling.begin(now)
+
+    def tick(self, now: Now) -> None:
+        self._pulling.tick(now)
+        for peer, (again_at, until) in list(self._new.items()):
+            if now.mono >= again_at:
+                self._new[peer] = (now.mono + NEW_PEER_EVERY_S, until)
+                self._tell(peer, "join")
+                if now.mono >= until:
+                    del self._new[peer]
+        if now.mono >= self._tell_at:
+            self._tell_random(now)
+
+    def wake_at(self) -> float:
+        again_at = min((at for at, _ in self._new.values()), default=float("inf"))
+        return min(self._tell_at, again_at, self._pushing.wake_at(), self._pulling.wake_at())
+
+    # -- messages
+
+    def readers(self) -> dict[type[Message], Callable[[NodeId, int, Any, Now], None]]:
+        """Who reads which message; called with sender, link, message and now."""
+        verbs: dict[type[Message], Callable[[NodeId, Any, Now], None]] = {
+            Push: self.push,
+            Told: self.told,
+            Summaries: self.summaries,
+            Wanted: self.wanted,
+            Part: self._pulling.part,
+            Busy: self._pulling.busy,
+            Ranges: self.ranges,
+            RecordsWanted: self.records_wanted,
+            Records: self.records,
+        }
+        return {kind: _reader(verb) for kind, verb in verbs.items()}
+
+    def push(self, sender: NodeId, push: Push, now: Now) -> None:
+        fit = self._pushing.take(sender, push, now)
+        if fit == "gap":
+            self._pulling.want(sender, push.name, "gap")
+        elif fit == "other" and self._summaries_pacing.may(sender, now.mono):
+            self._tell(sender, "generation")
+
+    def told(self, sender: NodeId, told: Told, now: Now) -> None:
+        if told.digests == self._shelf.digests():
+            self._settled(sender)
+        elif self._summaries_pacing.may(sender, now.mono):
+            entries = self._shelf.entries(told.digests)
+            self._state.send(sender, Summaries(entries, told.cause), traffic=Traffic.STATE)
+
+    def summaries(self, sender: NodeId, summaries: Summaries, now: Now) -> None:
+        cause = summaries.cause if summaries.cause in CAUSES else "other"
+        for theirs in summaries.entries:
+            ours = self._shelf.entry(theirs.name)
+            is_other = ours is not None and ours.mark != theirs.mark
+            if is_other or (ours is not None and ours.digest == theirs.digest):
+                continue  # another generation's header travels in a replica of its own
+            if ours is None and theirs.mark:
+                continue
+            self._pulling.want(sender, theirs.name, cause)
+
+    def wanted(self, sender: NodeId, wanted: Wanted, now: Now) -> None:
+        """Serve, and look whether the asker has what we lack, or content that heads do not explain."""
+        if not self._pulling.serve(sender, wanted, now):
+            return
+        entry = self._shelf.entry(wanted.name)
+        if entry is None or wanted.offset or entry.digest == wanted.digest:
+            return
+        if self._shelf.lacks(wanted.name, wanted.mark, wanted.have):
+            self._pulling.want(sender, wanted.name, "lacking")
+        elif self._shelf.summary(wanted.name, wanted.mark) == wanted.have:
+            self._reconcile(sender, wanted, now)
+
+    def ranges(self, sender: NodeId, ranges: Ranges, _: Now) -> None:
+        ours = self._shelf.fingerprints(ranges.name, ranges.mark)
+        if ours is None:
+            return
+        found = answer(ours, ranges.ranges)
+        if found.ranges:
+            self._state.send(sender, Ranges(ranges.name, ranges.mark, found.ranges), traffic=Traffic.STATE)
+        if found.lacking:
+            keys = found.lacking[:LOOSE_MAX]
+            self._state.send(sender, RecordsWanted(ranges.name, ranges.mark, keys), traffic=Traffic.STATE)
+        if found.giving:
+            self._give(sender, ranges.name, ranges.mark, found.giving)
+
+    def records_wanted(self, sender: NodeId, wanted: RecordsWanted, _: Now) -> None:
+        self._give(sender, wanted.name, wanted.mark, wanted.keys)
+
+    def records(self, sender: NodeId, records: Records, now: Now) -> None:
+        if is_sealed(self._state, sender, records):
+            self._shelf.take_loose(sender, records.name, records.mark, records.blobs, now)
+
+    # -- inside
+
+    def _tell(self, peer: NodeId, cause: str) -> None:
+        if not self._state.halted:
+            self._state.send(peer, Told(self._shelf.digests(), cause), traffic=Traffic.STATE)
+
+    def _tell_random(self, now: Now) -> None:
+        peers = self._state.links.peers()
+        if peers:
+            self._tell(peers[int(self._state.random.random() * len(peers))], "tick")
+            self._tell_later(now)
+        else:
+            self._tell_at = float("inf")
+
+    def _tell_later(self, now: Now) -> None:
+        self._tell_at = now.mono + self._state.random.uniform(*TELL_S)
+
+    def _settled(self, peer: NodeId) -> None:
+        self._new.pop(peer, None)
+        self._summaries_pacing.settled(peer)
+        self._ranges_pacing.settled(peer)
+
+    def _reconcile(self, sender: NodeId, wanted: Wanted, now: Now) -> None:
+        ours = self._shelf.fingerprints(wanted.name, wanted.mark)
+        if ours is None or not self._ranges_pacing.may(sender, now.mono):
+            return
+        self._shelf.diverged(sender, wanted.name, now)
+        self._state.send(sender, Ranges(wanted.name, wanted.mark, opening(ours)), traffic=Traffic.STATE)
+
+    def _give(self, peer: NodeId, name: str, mark: bytes, keys: tuple[str, ...]) -> None:
+        """Send single records, as many as fit; what is left will be found again."""
+        room, blobs = LOOSE_BYTES_MAX, []
+        for blob in self._shelf.records(name, mark, keys[:LOOSE_MAX]):
+            room -= len(blob)
+            if room < 0:
+                break
+            blobs.append(blob)
+        if blobs:
+            sealed = seal(self._state, Records(name, mark, tuple(blobs)))
+            self._state.send(peer, sealed, traffic=Traffic.STATE)
+
+
+def _reader(verb: Callable[[NodeId, Any, Now], None]) -> Callable[[NodeId, int, Any, Now], None]:
+    return lambda sender, _, message, now: verb(sender, message, now)

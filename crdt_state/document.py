@@ -12,6 +12,7 @@ from typing import Any
 
 from pycrdt import Doc, Map, MapEvent, TransactionEvent
 
+from crdt_state.context import Context
 from crdt_state.record import KEY_CHARS, Record, RecordError, decode_record
 from crdt_state.varint import clocks_of
 
@@ -56,6 +57,7 @@ class Document:
         self.records: dict[str, Record] = {}
         self.astray: dict[str, None] = {}  # keys whose form does not agree with the record
         self.is_whole = True  # False: the form was lost; a peer's is to be fetched before ours is filled in
+        self.context = Context()  # which writes have been here, also those that are gone
         self.revision = 0
         self.bytes_held = 0  # of the records; the form is about as much again
         self._revision_of: dict[str, int] = {}
@@ -331,6 +333,7 @@ class Document:
             self.bytes_held -= len(held.blob)
         self.bytes_held += len(record.blob)
         self.records[record.key] = record
+        self.context.note(record.dot)
         self._count_in(record.hash)
         self._revision_of[record.key] = self.revision
         return True
@@ -350,6 +353,16 @@ class Document:
         self._idle_bytes += size
         if self._idle_bytes > PENDING_BYTES_MAX:
             self._reopen()
+
+
+def form_from(records: Iterable[Record], pen: int) -> bytes:
+    """The form of a document with these records and no history: the same bytes wherever it is made."""
+    doc: Doc[Any] = Doc(client_id=pen)
+    values: Map[Any] = doc.get(ROOT, type=Map)
+    with doc.transaction():
+        for record in sorted(records, key=lambda each: each.key):
+            values[record.key] = record.blob
+    return doc.get_update()
 
 
 _RUBBISH = ("record-malformed", "record-misplaced", "record-oversized", "record-forged")

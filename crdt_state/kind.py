@@ -35,6 +35,8 @@ class Kind:
     writers: Writers = "members"
     each_observes: bool = False  # authors do not replace each other: every one has its own version
     retention_ms: int = 7 * DAY_MS  # how long a closed or deleted item stays to be looked at
+    revives: bool = False  # what is closed and collected may come to life again under the same name
+    merged_facets: tuple[str, ...] = ()  # where the kind itself merges concurrent writes: nothing loses
     is_closed: Callable[[Item, int], bool] = (
         never  # the item at this date (ms) needs nobody's attention any more
     )

@@ -1,11 +1,12 @@
 """All documents of one node, by name: opened when first needed, loaded from what was saved, summed up in digests."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 
 import msgspec
 
+from crdt_state.context import Context
 from crdt_state.document import PEN_BITS, Document
 from crdt_state.kind import Kinds
 from crdt_state.record import RecordError, decode_record
@@ -22,8 +23,6 @@ FIRST = (
     "alarm",
 )  # what the rest depends on, or is most urgent, is fetched first
 
-_ABSENT = bytes(16)
-
 
 class _Form(msgspec.Struct, frozen=True, array_like=True):
     mark: bytes
@@ -38,6 +37,7 @@ class Library:
         self._random = random
         self._documents: dict[str, Document] = {}
         self._drawn: dict[str, None] = {}
+        self.mark_for: Callable[[str], tuple[bytes, Context]] = lambda _: (b"", Context())
         self._digests: tuple[bytes, bytes] | None = None
 
     def load(self, saved: Mapping[str, Mapping[str, bytes]]) -> list[str]:
@@ -61,7 +61,14 @@ class Library:
         """The document of this name, new if need be; None when there are too many, or it can have no such name."""
         document = self._documents.get(name)
         if document is None and self._may_open(name):
-            document = self._documents[name] = Document(name, b"", self.new_pen())
+            mark, context = self.mark_for(name)
+            document = self.open_at(name, mark, context)
+        return document
+
+    def open_at(self, name: str, mark: bytes, context: Context) -> Document:
+        """A new, empty document of a known generation."""
+        document = self._documents[name] = Document(name, mark, self.new_pen())
+        document.context.join(context)
         return document
 
     def close(self, name: str) -> Document | None:
@@ -107,7 +114,7 @@ class Library:
             sums = [hashlib.blake2b(digest_size=DIGEST_BYTES) for _ in range(2)]
             for name in sorted(self._documents):
                 document = self._documents[name]
-                if document.digest != _ABSENT or document.mark:
+                if document.records:
                     line = name.encode() + b"\0" + document.mark + b"\0" + document.digest
                     sums[self.is_owned(name)].update(line)
             self._digests = (sums[0].digest(), sums[1].digest())

@@ -125,7 +125,7 @@ class Record:
         return isinstance(other, Record) and self.blob == other.blob
 
     def __hash__(self) -> int:
-        return hash(self.hash)
+        return self.hash  # Python shortens it
 
     def __repr__(self) -> str:
         return f"<{self.register} by {self.dot}>"

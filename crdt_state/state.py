@@ -34,8 +34,9 @@ class WorldState:
         self.clock = HybridClock()
         self.seq = 0
         self.waiting: dict[str, Record] = {}  # from the far future, by key: held, not in view
-        self.aside: dict[str, Record] = {}  # quarantined, by key: held by this node only, in no document
-        self.bytes_written: dict[tuple[str, NodeId], int] = {}  # by kind and author, since this run began
+        self.written: dict[
+            tuple[str, NodeId], tuple[int, int]
+        ] = {}  # by kind and author: writes, bytes; this run
         self.has_forgotten = (
             fabric.birth.doubts
         )  # something that we wrote in an earlier run is not in our store
@@ -127,11 +128,12 @@ class WorldState:
         self.fabric.count(code, node)
         self.fabric.add(WorldTrouble(code, document, node, detail))
 
-    def tell_changes(self) -> None:
-        """One RecordsChanged for each document that has changed since last told."""
-        for name, registers in self._changed.items():
+    def take_changes(self) -> dict[str, dict[Register, None]]:
+        """The registers that have changed since last asked, by document; told to whoever listens."""
+        changed, self._changed = self._changed, {}
+        for name, registers in changed.items():
             self.fabric.add(RecordsChanged(name, tuple(tuple(each) for each in registers)))  # type: ignore[misc]  # a Register is the triple
-        self._changed.clear()
+        return changed
 
     def save_lazily(self) -> None:
         """Save others' latest frames; they are no promise of ours, so a crash may lose the last minute of them."""
@@ -203,9 +205,8 @@ class WorldState:
         self.clock.saw(record.time, ms)
         if record.author == me:
             self._saw_own(record)
-        self.bytes_written[kind, record.author] = self.bytes_written.get((kind, record.author), 0) + len(
-            record.blob
-        )
+        writes, size = self.written.get((kind, record.author), (0, 0))
+        self.written[kind, record.author] = (writes + 1, size + len(record.blob))
         if self.library.is_owned(document.name) and record.author != me:
             self._lazy[document.name, record.key] = None
         else:

@@ -1,6 +1,8 @@
 """Yjs state vectors: pairs of client id and clock, as variable-length whole numbers."""
 
 VARINT_BYTES_MAX = 10
+PEN_MAX = 2**53 - 1  # what a JavaScript client can count to
+CLOCK_MAX = 2**31 - 1  # the native code counts with 32 bits; no pen lives to draw as much
 
 
 def clocks_of(summary: bytes) -> dict[int, int]:
@@ -10,6 +12,8 @@ def clocks_of(summary: bytes) -> dict[int, int]:
     for _ in range(count):
         client, at = _read(summary, at)
         clock, at = _read(summary, at)
+        if client > PEN_MAX or clock > CLOCK_MAX:
+            raise ValueError("a client or a clock that nobody has")
         clocks[client] = clock
     if at != len(summary):
         raise ValueError("bytes after the state vector")

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
+from crdt_state.budget import Budget
 from crdt_state.document import Document, Merged, Stroke
 from crdt_state.item import Change
 from crdt_state.kind import Kinds
+from crdt_state.mending import Mending
+from crdt_state.proof import DocumentProof, verify
+from crdt_state.quarantine import Quarantine
 from crdt_state.record import Record, RecordError, Register
 from crdt_state.state import WorldState, blobs_of, body_of
-from mesh.events import WriteDone, WriteRefused, WriteRequested
+from crdt_state.upkeep import Upkeep
+from mesh.events import QuarantineDecided, WriteDone, WriteRefused, WriteRequested
 from mesh.exchange import Exchange
 from mesh.ids import NodeId
 from mesh.now import Now
@@ -16,66 +21,64 @@ from mesh.replicas import Fresh
 from mesh.state import FabricState
 from mesh.wire import Entry
 
-MEND_EVERY_S = 1.0
-MEND_OWN_AFTER_S = 1.0  # once the peers have been heard, what is ours and astray is drawn again ...
-MEND_OTHERS_AFTER_S = (3.0, 6.0)  # ... and what is not, if its author has not done it by then
-SAVE_EVERY_S = 60.0
-FORM_RECORDS = 1000  # changes after which a form is worth saving again
-DIVERGED_AFTER_S = (
-    2.0  # heads equal and contents not for so long: a record that was under way has arrived by then
-)
+DIVERGED_AFTER_S = 2.0  # equal heads, other content: for less, it is a record that was on its way
+DIVERGED_FORGET_S = 15.0  # since it was last seen: reconciliation is tried at least as often as that
 
 
 class World:
-    """Implements `mesh.replicas.Shelf`; owns the exchange that keeps it equal to the peers'."""
+    """Implements `mesh.replicas.Shelf`; owns the exchange that keeps it equal to the peers', and the upkeep."""
 
     def __init__(self, fabric: FabricState, kinds: Kinds, saved: Mapping[str, Mapping[str, bytes]]) -> None:
         self.state = WorldState(fabric, kinds, saved)
         self.exchange = Exchange(fabric, self)
+        self.upkeep = Upkeep(self.state, saved, self._want, self._findings)
         self._fabric = fabric
-        self._roster_digest = fabric.roster.digest
-        self._strange: dict[str, None] = {}  # documents that hold records of authors we do not know
-        self._astray_since: dict[str, float] = {}
-        self._diverged_since: dict[tuple[str, NodeId], float] = {}
-        self._mend_at = float("inf")
-        self._save_at = float("inf")
+        self._mending = Mending(self.state)
+        self._diverged: dict[tuple[str, NodeId], tuple[float, float]] = {}  # seen first, and last
+        self._now = float("-inf")
 
     # -- life
 
     def start(self, now: Now) -> None:
         self.state.show_all(now)
-        self._mend_at = now.mono + MEND_EVERY_S
-        self._save_at = now.mono + SAVE_EVERY_S * self._fabric.random.uniform(0.5, 1.0)
+        self._mending.start(now)
+        self.upkeep.start(now)
         self.state.save_rows()
 
     def stop(self) -> None:
         """Save what would otherwise have to be fetched again."""
-        self.state.save_lazily()
-        self.state.save_forms(1)
+        self._mending.stop()
 
     def settle(self, now: Now) -> None:
         """After every event."""
-        if self._fabric.roster.digest != self._roster_digest:
-            self._roster_digest = self._fabric.roster.digest
-            self._roster_changed(now)
+        self._mending.look_at_roster(now)
+        for registers in self.state.take_changes().values():
+            self.upkeep.changed(registers, now)
         self.state.save_rows()
         self.exchange.flush(now)
-        self.state.tell_changes()
 
     def tick(self, now: Now) -> None:
+        self._now = now.mono
+        self._mending.tick(now)
+        self.upkeep.tick(now)
         self.exchange.tick(now)
-        if now.mono >= self._mend_at:
-            self._mend_at = now.mono + MEND_EVERY_S
-            self.state.release_waiting(now)
-            for document in list(self.state.library.documents()):
-                self._mend(document, now)
-        if now.mono >= self._save_at:
-            self._save_at = now.mono + SAVE_EVERY_S
-            self.state.save_lazily()
-            self.state.save_forms(FORM_RECORDS)
 
     def wake_at(self) -> float:
-        return min(self._mend_at, self._save_at, self.exchange.wake_at())
+        return min(self._mending.wake_at(), self.upkeep.wake_at(), self.exchange.wake_at())
+
+    # -- reading
+
+    @property
+    def quarantine(self) -> Quarantine:
+        return self.upkeep.quarantine
+
+    def verify(self) -> list[DocumentProof]:
+        """What every member holds of each document, against what we hold."""
+        return verify(self.state, self.upkeep.holdings, self._diverged_now())
+
+    def budget(self, now: Now) -> Budget:
+        """What the documents weigh, who makes them grow, and when they will be full."""
+        return self.upkeep.growth.budget(now)
 
     # -- writing
 
@@ -95,6 +98,10 @@ class World:
             return
         self.state.save_rows()
         self._fabric.add(WriteDone(request.token, tuple(str(record.dot) for record in records)))
+
+    def decide(self, decided: QuarantineDecided, now: Now) -> None:
+        """What a person has decided on what was put aside."""
+        self.quarantine.decide(decided.keys, decided.is_merged, now)
 
     # -- the shelf
 
@@ -160,9 +167,10 @@ class World:
 
     def fetched(self, sender: NodeId, name: str, now: Now) -> None:
         document = self.state.library.get(name)
-        if document is not None and not document.is_whole:
-            document.is_whole = True
-            document.find_astray()
+        if document is None or document.is_whole or self.upkeep.generations.fetched(document, now):
+            return
+        document.is_whole = True
+        document.find_astray()
 
     def fingerprints(self, name: str, mark: bytes) -> Fingerprints | None:
         document = self._document(name, mark)
@@ -172,9 +180,12 @@ class World:
 
     def diverged(self, sender: NodeId, name: str, now: Now) -> None:
         document = self.state.library.get(name)
-        since = self._diverged_since.setdefault((name, sender), now.mono)
-        if document is not None and not document.astray and now.mono - since >= DIVERGED_AFTER_S:
-            self._diverged_since[name, sender] = float("inf")
+        if document is None or document.astray:
+            return  # our own form lags behind what we hold: no fault
+        was = self._diverged_now()
+        first, _ = self._diverged.get((name, sender), (now.mono, 0.0))
+        self._diverged[name, sender] = (first, now.mono)
+        if (name, sender) in self._diverged_now() - was:
             peer = self._fabric.roster.name(sender)
             self.state.trouble("document-diverged", name, sender, f"equal heads, other content than {peer}")
 
@@ -199,7 +210,7 @@ class World:
     def _took(self, document: Document, sender: NodeId, merged: Merged, now: Now) -> None:
         self.state.save_rows()
         if "record-stranger" in merged.refused:
-            self._strange[document.name] = None
+            self._mending.strange(document)
         for first, second in merged.equivocal:
             self._equivocated(document, sender, first, second)
 
@@ -207,38 +218,23 @@ class World:
         detail = f"two contents under {first.dot} in {first.register}"
         self.state.trouble("author-equivocates", document.name, first.author, detail)
 
-    def _roster_changed(self, now: Now) -> None:
-        """Take what strangers wrote who are members now; let go of what the removed wrote after their removal."""
-        strange, self._strange = self._strange, {}
-        for name in strange:
-            document = self.state.library.get(name)
-            if document is not None:
-                self.state.recheck(document, now)
-        if self._fabric.roster.removed():
-            for document in list(self.state.library.documents()):
-                out = [key for key, record in document.records.items() if self.state.gate.is_shut_out(record)]
-                for key in out:
-                    self.state.hide(document, key)
+    def _want(self, name: str) -> None:
+        """Fetch a document from whoever is here, one of them."""
+        peers = self._fabric.links.peers()
+        if peers:
+            self.exchange.want(peers[int(self._fabric.random.random() * len(peers))], name, "generation")
 
-    def _mend(self, document: Document, now: Now) -> None:
-        """Make the form agree with the records, ours first."""
-        if not document.astray:
-            self._astray_since.pop(document.name, None)
-            return
-        if not document.is_whole:
-            if self._fabric.links.peers():
-                return  # a peer will fill it
-            document.is_whole = True
-        since = self._astray_since.setdefault(document.name, now.mono)
-        patience_s = self._fabric.random.uniform(*MEND_OTHERS_AFTER_S)
-        is_late = now.mono - since >= patience_s
-        me = self._fabric.me
-        keys = [
+    def _diverged_now(self) -> set[tuple[str, NodeId]]:
+        return {
             key
-            for key in document.astray
-            if is_late or (key in document.records and document.records[key].author == me)
-        ]
-        if now.mono - since >= MEND_OWN_AFTER_S and keys:
-            document.mend(keys)
-            self.state.library.drew(document)
-            self._fabric.count("document-mended")
+            for key, (first, last) in self._diverged.items()
+            if last - first >= DIVERGED_AFTER_S and self._now - last < DIVERGED_FORGET_S
+        }
+
+    def _findings(self) -> dict[str, str]:
+        """What is wrong with the shared state at this moment, for alarms."""
+        for key, (_, last) in list(self._diverged.items()):
+            if self._now - last >= DIVERGED_FORGET_S:
+                del self._diverged[key]
+        names = sorted({name for name, _ in self._diverged_now()})
+        return {"document-diverged": f"being repaired: {', '.join(names)}"} if names else {}

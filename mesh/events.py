@@ -168,6 +168,14 @@ class WriteRequested:
     changes: tuple[tuple[str, str, str, bytes | None], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class QuarantineDecided:
+    """A person has looked at what was put aside: write these anew, or let them go."""
+
+    keys: tuple[str, ...]
+    is_merged: bool
+
+
 Event = (
     Woke
     | EndpointFound
@@ -188,6 +196,7 @@ Event = (
     | CertificateInstalled
     | PersistFailed
     | WriteRequested
+    | QuarantineDecided
 )
 
 
@@ -375,6 +384,14 @@ class WorldTrouble:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimLost:
+    """A task that this node had claimed belongs to another, who claimed it first while they were apart."""
+
+    task: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResyncBegun:
     """This node fetches from a peer what it lacks of a document, and why."""
 
@@ -397,6 +414,7 @@ News = (
     | RecordsChanged
     | WorldTrouble
     | ResyncBegun
+    | ClaimLost
     | Counted
 )
 Effect = Dial | Hangup | Send | SendAll | Persist | SetAccess | InstallCertificate | News

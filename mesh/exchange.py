@@ -72,6 +72,10 @@ class Exchange:
         self._summaries_pacing.settled(peer)
         self._ranges_pacing.settled(peer)
 
+    def want(self, peer: NodeId, name: str, cause: str) -> None:
+        """Fetch what this peer has of a replica."""
+        self._pulling.want(peer, name, cause)
+
     # -- time
 
     def flush(self, now: Now) -> None:

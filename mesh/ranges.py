@@ -21,9 +21,7 @@ from msgspec import Meta
 
 KEY_CHARS_MAX = 64
 FANOUT = 16  # pieces of a range that differs: 100,000 keys are four messages deep, of half a kilobyte each
-LEAF_MAX = (
-    32  # ids are listed from here down: they cost about as much as another level, and save its round trip
-)
+LEAF_MAX = 32  # ids are listed from here down: they cost about as much as another level, and spare it
 PIECE_MIN = 8  # ids in a piece: the fingerprint of fewer costs nearly as many bytes as the ids themselves
 LISTED_MAX = 128  # ids accepted per range: a later release may list more than we do
 RANGES_MAX = 1_024  # per message, sent or considered: bounds the work that one message can cause
@@ -40,7 +38,7 @@ DIGEST_BYTES = 16
 # never be told apart again, however the ranges were cut.
 
 DIGEST_MODULUS = 1 << (8 * DIGEST_BYTES)
-BLOCK_MAX = 512  # keys per block: a query adds up half a block at most, a put moves no more than one
+BLOCK_MAX = 512  # keys per block: a query adds up two blocks at most, a put moves no more than one
 
 TOO_MANY = "ranges-too-many"
 UNORDERED = "ranges-unordered"  # overlapping, unsorted or inverted

@@ -38,6 +38,7 @@ from mesh.roster import MemberEntry, Roster, encode_entry
 from mesh.rows import Rows
 from mesh.trust import Authority, Identity, Root
 from mesh.wire import PEERS_MAX, Addresses, Card, Endpoint, Message, Row
+from mesh.world_config import WorldConfig
 
 ADDRESSES_BYTES_MAX = 100_000  # per message, well under a frame
 ROW_VERSION_MAX = 2**62  # far beyond any that counts up from one
@@ -60,6 +61,7 @@ class CoreConfig:
     certificate_days: float = 30.0
     is_leaf: bool = False  # hosts no broker
     release: str = ""
+    world: WorldConfig = field(default_factory=WorldConfig)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,10 @@ from mesh.events import (
     Source,
     StopRequested,
     Woke,
-    Write,
-    WriteDone,
 )
 from mesh.now import Now
 from mesh.state import Keys
+from node.batch import Batch
 from node.config import Config, endpoint_of
 from node.core import NodeCore
 from node.core_config import core_config
@@ -52,7 +51,6 @@ INBOX_FRAMES_MAX = (
 )
 COUNTERS_MAX = 4096  # names times peers
 BATCH_MAX = 64  # events handled before other tasks get a turn; one sync of the disk serves them all
-BATCH_BYTES_MAX = 1 << 20  # to be written in one go: what waits for it is not kept long even by a slow card
 CLOSE_GRACE_S = 0.2  # for goodbyes to leave the queues
 
 log = structlog.get_logger(__name__)
@@ -140,10 +138,9 @@ class NodeApp:
     # -- the task that owns the core
 
     async def _drive(self) -> None:
-        waiting: list[list[Effect]] = []
-        self._take_on(self.core.start(self.now()), waiting)
-        await self._persist(waiting)
-        self._arm()
+        batch = Batch(self.keeping, self._carry_out)
+        batch.take_on(self.core.start(self.now()))
+        await self._finish(batch)
         for text in self.config.fabric.seeds:
             self.deliver(EndpointFound(endpoint_of(text), None, Source.SEED))
         while True:
@@ -152,59 +149,25 @@ class NodeApp:
 
     async def _work(self) -> None:
         """Handle what is in the inbox, with one write to the disk for all of it, then let others run."""
-        waiting: list[list[Effect]] = []
-        bytes_waiting = 0
+        batch = Batch(self.keeping, self._carry_out)
         for _ in range(min(len(self._inbox), BATCH_MAX)):
             event = self._inbox.popleft()
             self._frames_waiting -= isinstance(event, FrameReceived)
-            effects = self.core.handle(event, self.now())
-            self._take_on(effects, waiting)
-            bytes_waiting += sum(len(write.value or b"") for write in _writes_in(effects))
-            if bytes_waiting > BATCH_BYTES_MAX:
+            batch.take_on(self.core.handle(event, self.now()))
+            if batch.is_full:
                 break
-        await self._persist(waiting)
-        self._arm()
+        await self._finish(batch)
         if not self._inbox:
             self._filled.clear()
         else:
             await asyncio.sleep(0)
 
-    def _take_on(self, effects: list[Effect], waiting: list[list[Effect]]) -> None:
-        """Carry out one event's effects; from the batch's first Persist on they wait for the disk instead."""
-        at = 0
-        if not waiting:
-            at = next((n for n, each in enumerate(effects) if isinstance(each, Persist)), len(effects))
-        for effect in effects[:at]:
-            self._carry_out(effect)
-        if effects[at:]:
-            waiting.append(effects[at:])
-
-    async def _persist(self, waiting: list[list[Effect]]) -> None:
-        """Every write of the batch in one transaction, then the effects that waited for it, in order."""
-        if not waiting:
-            return
-        reason = await self.keeping.save([write for effects in waiting for write in _writes_in(effects)])
-        self.tell_findings()
-        for effects in waiting:
-            self._carry_out_after(effects, is_durable=not reason)
+    async def _finish(self, batch: Batch) -> None:
+        reason = await batch.finish()
         if reason:
             self.deliver(PersistFailed(reason))
-
-    def _carry_out_after(self, effects: list[Effect], is_durable: bool) -> None:
-        """One event's effects. Of an event whose rows are not on the disk nothing is sent.
-
-        Another event of the batch may have been decided on the strength of those rows. It goes through, as it
-        would from the next batch: the core is ahead of the disk for as long as rows are held, and must go on
-        beating. Whoever hears of a row that we then forget holds it for us; what was signed for it is never
-        signed again, since every run has an incarnation of its own. Only an acknowledgement cannot be taken
-        back: `_carry_out` gives none while anything is held.
-        """
-        is_told = True
-        for effect in effects:
-            if isinstance(effect, Persist):
-                is_told = is_durable
-            elif is_told or not isinstance(effect, Send | SendAll):
-                self._carry_out(effect)
+        self.tell_findings()
+        self._arm()
 
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Send | SendAll | Dial | Hangup):
@@ -215,9 +178,8 @@ class NodeApp:
         elif isinstance(effect, InstallCertificate):
             self._certificate = effect
             self._certificate_changed.set()
-        elif isinstance(effect, Persist):
-            raise AssertionError("a Persist is carried out by _persist alone")
-        elif not (isinstance(effect, WriteDone) and self.keeping.held):
+        else:
+            assert not isinstance(effect, Persist), "the batch carries these out"
             self._tell(effect)
 
     def _put_on_wire(self, effect: Send | SendAll | Dial | Hangup) -> None:
@@ -298,10 +260,6 @@ class NodeApp:
             self._access_changed.clear()
             if self._access is not None and self.parts is not None:
                 await self.parts.set_access(self._access)
-
-
-def _writes_in(effects: list[Effect]) -> list[Write]:
-    return [write for effect in effects if isinstance(effect, Persist) for write in effect.writes]
 
 
 async def _as_coroutine(service: Callable[[], Awaitable[None]]) -> None:

@@ -33,6 +33,7 @@ from mesh.events import (
     MemberAdmitted,
     MembershipEnded,
     PersistFailed,
+    QuarantineDecided,
     RemovalRequested,
     RenewalRequested,
     Reunited,
@@ -139,6 +140,7 @@ class NodeCore:
             CertificateInstalled: self._certificate_installed,
             PersistFailed: self._persist_failed,
             WriteRequested: self.world.request,
+            QuarantineDecided: self.world.decide,
         }
         self._readers: dict[type[Message], Callable[[NodeId, int, Message, Now], None]] = (
             self._message_readers()

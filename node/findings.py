@@ -19,7 +19,9 @@ class Finding:
 
 
 def row_damaged(path: Path, rows: int) -> Finding:
-    detail = f"{rows} rows of {path} are not what was written; they are left out and kept in its table kv_damaged"
+    detail = (
+        f"{rows} rows of {path} are not what was written; they are left out and kept in its table kv_damaged"
+    )
     return Finding("store-row-damaged", detail, f"{_PEERS}; {_LOOK_AT_THE_DISK}", count=rows)
 
 
@@ -49,7 +51,9 @@ def restored(path: Path, number: int, noted: int) -> Finding:
 
 
 def note_behind(path: Path, number: int) -> Finding:
-    detail = f"{path} was missing, unreadable or older than the store, which knows of start {number} and is right"
+    detail = (
+        f"{path} was missing, unreadable or older than the store, which knows of start {number} and is right"
+    )
     return Finding("store-note-behind", detail, "nothing: it was written anew", doubts=False)
 
 

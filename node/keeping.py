@@ -78,9 +78,7 @@ class Keeping:
             log.error("not-persisted-given-up", bytes_max=HELD_BYTES_MAX, cure="free the disk, then restart")
 
     def _is_worth_trying(self) -> bool:
-        return (
-            self._held_bytes <= EAGER_BYTES_MAX or asyncio.get_running_loop().time() >= self._retry_at
-        )
+        return self._held_bytes <= EAGER_BYTES_MAX or asyncio.get_running_loop().time() >= self._retry_at
 
     async def _write_held(self) -> str:
         """In a thread: a slow card takes 50 ms to sync, and a hop costs a tenth of one on a fast disk."""

@@ -48,7 +48,7 @@ class RunningNode:
         self._notifier = Notifier.from_environment()
         self._stopping = asyncio.Event()
         self.started = asyncio.Event()  # what a node of its mode needs to take part is there
-        self._tell_damage(store)
+        self._tell_damage()
 
     async def run(self) -> None:
         """Until stopped by a signal, by `leave`, or cancelled."""
@@ -67,13 +67,9 @@ class RunningNode:
     def stop(self) -> None:
         self._stopping.set()
 
-    def _tell_damage(self, store: Store) -> None:
-        """Of rows that have rotted on the disk: once to the log, and to the doctor as a counter."""
-        if store.rows_damaged:
-            cure = "the peers tell this node again what they know; look at the disk (smartctl -a, dmesg)"
-            log.warning("store-rows-damaged", count=store.rows_damaged, file=str(store.path), cure=cure)
-        for _ in range(store.rows_damaged):
-            self.app.deliver(Counted("store-row-damaged"))
+    def _tell_damage(self) -> None:
+        """Of what the store has found out about itself: to the log, and to the doctor as counters."""
+        self.app.tell_findings()
 
     # -- events pass through here so that other parts may act on them too
 

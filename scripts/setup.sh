@@ -4,7 +4,7 @@
 #   testing     what only the tests use
 
 MOSQUITTO_TOOLS=(mosquitto:mosquitto)
-TESTING_TOOLS=(mosquitto_sub:mosquitto-clients ip:iproute2 openssl:openssl)  # COMMAND:DEBIAN-PACKAGE
+TESTING_TOOLS=(mosquitto_sub:mosquitto-clients ip:iproute2 openssl:openssl node:nodejs npm:npm)  # COMMAND:DEBIAN-PACKAGE
 SETUP_LOG=.setup.log  # of the last run that had something to do
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"  # where Debian keeps mosquitto and ip, outside a user's PATH

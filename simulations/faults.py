@@ -4,60 +4,26 @@ from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 from mesh.events import CastRequested, LeaveRequested, MemberAdmitted, RemovalRequested, StopRequested
+from simulations.fault import At, Fault, Label, Seconds, Times
 from simulations.host import Host
 from simulations.keys import STEWARD
 from simulations.network import Millis, Rate, Shape
+from simulations.writing import Lapse, Write
 
 if TYPE_CHECKING:
     from simulations.stage import Stage
-
-Seconds = Annotated[float, Meta(ge=0.0, le=1e7)]
-Times = Annotated[int, Meta(ge=1, le=1_000_000)]
-Label = Annotated[str, Meta(min_length=1, max_length=40)]
-Measure = Literal["detect", "heal"]
 
 LEAVE_LINGER_S = 0.5  # a node that leaves says so, then stops
 STOP_LINGER_S = 0.05  # the last frames are handed to the kernel
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do"):
-    """`at_s` counts from the end of the warm-up; `measure` times how long the nodes take to settle on it."""
-
-    at_s: Seconds
-    measure: Measure | None = None
-
-    def strike(self, stage: "Stage") -> None:
-        raise NotImplementedError
-
-    def labels(self) -> tuple[str, ...]:
-        """The picks that this fault names."""
-        return ()
-
-
-class _At(Fault, frozen=True, kw_only=True):
-    """A fault that befalls some hosts, each alike."""
-
-    who: Label
-
-    def strike(self, stage: "Stage") -> None:
-        for host in stage.hosts(self.who):
-            self.befall(stage, host)
-
-    def befall(self, stage: "Stage", host: Host) -> None:
-        raise NotImplementedError
-
-    def labels(self) -> tuple[str, ...]:
-        return (self.who,)
-
-
 # ---------------------------------------------------------------- nodes
 
 
-class Crash(_At, frozen=True, kw_only=True, tag="crash"):
+class Crash(At, frozen=True, kw_only=True, tag="crash"):
     """The node's process dies, or its computer loses power; `any`: the seed decides."""
 
     how: Literal["kill", "power", "any"] = "kill"
@@ -67,7 +33,7 @@ class Crash(_At, frozen=True, kw_only=True, tag="crash"):
         stage.world.crash(host, power)
 
 
-class Stop(_At, frozen=True, kw_only=True, tag="stop"):
+class Stop(At, frozen=True, kw_only=True, tag="stop"):
     """The node is stopped in good order, as by its service manager, and says so."""
 
     def befall(self, stage: "Stage", host: Host) -> None:
@@ -77,19 +43,19 @@ class Stop(_At, frozen=True, kw_only=True, tag="stop"):
             stage.after(STOP_LINGER_S, stage.world.crash, host)
 
 
-class Restart(_At, frozen=True, kw_only=True, tag="restart"):
+class Restart(At, frozen=True, kw_only=True, tag="restart"):
     def befall(self, stage: "Stage", host: Host) -> None:
         stage.world.start(host)
 
 
-class Stall(_At, frozen=True, kw_only=True, tag="stall"):
+class Stall(At, frozen=True, kw_only=True, tag="stall"):
     """The node's process stands still, as under a debugger or a swapping kernel."""
 
     def befall(self, stage: "Stage", host: Host) -> None:
         stage.world.stall(host)
 
 
-class Resume(_At, frozen=True, kw_only=True, tag="resume"):
+class Resume(At, frozen=True, kw_only=True, tag="resume"):
     def befall(self, stage: "Stage", host: Host) -> None:
         stage.world.resume(host)
 
@@ -113,17 +79,46 @@ class Churn(Fault, frozen=True, kw_only=True, tag="churn"):
             stage.after(self.down_s * stage.chance.uniform(0.2, 1.0), stage.world.start, host)
 
 
-class CrashAtEffect(_At, frozen=True, kw_only=True, tag="crash_at_effect"):
-    """The process dies between two effects, after so many more; the seed draws the number up to `most`."""
+class CrashAtEffect(At, frozen=True, kw_only=True, tag="crash_at_effect"):
+    """The process dies between two effects, after so many more; the seed draws the number up to `most`.
+
+    `at = "persist"` counts only what is made durable: it dies right after one of those, before anything is sent.
+    """
 
     most: Times = 20
+    at: Literal["any", "persist"] = "any"
 
     def befall(self, stage: "Stage", host: Host) -> None:
         if host.process is not None:
-            host.process.effects_left = stage.chance.randrange(self.most)
+            host.process.dies(stage.chance.randrange(self.most), self.at)
 
 
-class DiskFull(_At, frozen=True, kw_only=True, tag="disk_full"):
+class CrashesAtEffect(Fault, frozen=True, kw_only=True, tag="crashes_at_effect"):
+    """Again and again one of these dies between two effects, and is started again a while later."""
+
+    who: Label
+    times: Times
+    every_s: Seconds
+    down_s: Seconds
+    most: Times = 20
+    at: Literal["any", "persist"] = "any"
+
+    def strike(self, stage: "Stage") -> None:
+        for turn in range(self.times):
+            stage.after(turn * self.every_s + stage.chance.uniform(0, self.every_s / 2), self._turn, stage)
+
+    def labels(self) -> tuple[str, ...]:
+        return (self.who,)
+
+    def _turn(self, stage: "Stage") -> None:
+        hosts = stage.hosts(self.who)
+        host = hosts[stage.chance.randrange(len(hosts))]
+        if host.process is not None:
+            host.process.dies(stage.chance.randrange(self.most), self.at)
+        stage.after(self.down_s * stage.chance.uniform(0.5, 1.0), stage.world.start, host)
+
+
+class DiskFull(At, frozen=True, kw_only=True, tag="disk_full"):
     for_s: Seconds
 
     def befall(self, stage: "Stage", host: Host) -> None:
@@ -136,7 +131,7 @@ class DiskFull(_At, frozen=True, kw_only=True, tag="disk_full"):
         host.disk.full = False
 
 
-class Skew(_At, frozen=True, kw_only=True, tag="skew"):
+class Skew(At, frozen=True, kw_only=True, tag="skew"):
     """The wall clock jumps; the monotonic one runs on, from now on so many millionths faster."""
 
     wall_s: Annotated[float, Meta(ge=-1e9, le=1e9)] = 0.0
@@ -151,12 +146,12 @@ class Skew(_At, frozen=True, kw_only=True, tag="skew"):
 # ---------------------------------------------------------------- brokers
 
 
-class BrokerDownFault(_At, frozen=True, kw_only=True, tag="broker_down"):
+class BrokerDownFault(At, frozen=True, kw_only=True, tag="broker_down"):
     def befall(self, stage: "Stage", host: Host) -> None:
         stage.world.broker_stops(host)
 
 
-class BrokerUpFault(_At, frozen=True, kw_only=True, tag="broker_up"):
+class BrokerUpFault(At, frozen=True, kw_only=True, tag="broker_up"):
     def befall(self, stage: "Stage", host: Host) -> None:
         if host.process is not None:
             stage.world.broker_starts(host.process)
@@ -265,7 +260,7 @@ class Release(Fault, frozen=True, kw_only=True, tag="release"):
 # ---------------------------------------------------------------- membership
 
 
-class RemoveMember(_At, frozen=True, kw_only=True, tag="remove_member"):
+class RemoveMember(At, frozen=True, kw_only=True, tag="remove_member"):
     """The steward removes them."""
 
     def befall(self, stage: "Stage", host: Host) -> None:
@@ -276,7 +271,7 @@ class RemoveMember(_At, frozen=True, kw_only=True, tag="remove_member"):
             stage.world.deliver(steward.process, RemovalRequested(host.node, "a simulated theft"))
 
 
-class Leave(_At, frozen=True, kw_only=True, tag="leave"):
+class Leave(At, frozen=True, kw_only=True, tag="leave"):
     def befall(self, stage: "Stage", host: Host) -> None:
         if host.process is not None:
             stage.note("leave", str(host.index))
@@ -299,7 +294,7 @@ class Admit(Fault, frozen=True, kw_only=True, tag="admit"):
             stage.world.start(host)
 
 
-class Clone(_At, frozen=True, kw_only=True, tag="clone"):
+class Clone(At, frozen=True, kw_only=True, tag="clone"):
     """The data folder is copied to another computer and started there."""
 
     def befall(self, stage: "Stage", host: Host) -> None:
@@ -310,7 +305,7 @@ class Clone(_At, frozen=True, kw_only=True, tag="clone"):
 # ---------------------------------------------------------------- load
 
 
-class Cast(_At, frozen=True, kw_only=True, tag="cast"):
+class Cast(At, frozen=True, kw_only=True, tag="cast"):
     """Each of these broadcasts something, again and again."""
 
     times: Times = 1
@@ -335,6 +330,7 @@ AnyFault = (
     | Resume
     | Churn
     | CrashAtEffect
+    | CrashesAtEffect
     | DiskFull
     | Skew
     | BrokerDownFault
@@ -352,6 +348,8 @@ AnyFault = (
     | Admit
     | Clone
     | Cast
+    | Write
+    | Lapse
 )
 
 

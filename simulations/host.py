@@ -1,9 +1,9 @@
 """One simulated computer: its disk, its broker, and the node process that runs on it or does not."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from mesh.events import Event, SetAccess
+from mesh.events import Effect, Event, Persist, SetAccess
 from mesh.ids import NodeId
 from mesh.now import Now
 from mesh.trust import Member
@@ -49,6 +49,28 @@ class Process:
     access: SetAccess | None = None  # the last that it asked for
     bytes_sent: int = 0
     effects_left: int | None = None  # a planned crash: how many effects it still carries out
+    persists_left: int | None = None  # a planned crash: right after so many more things are durable
+
+    def dies_before(self) -> bool:
+        """Whether the planned crash comes before the next effect."""
+        if self.effects_left is None:
+            return False
+        self.effects_left -= 1
+        return self.effects_left < 0
+
+    def dies_after(self, effect: Effect) -> bool:
+        """Whether it comes right after this one, between what is durable and what is sent."""
+        if self.persists_left is None or not isinstance(effect, Persist):
+            return False
+        self.persists_left -= 1
+        return self.persists_left < 0
+
+    def dies(self, after: int, at: Literal["any", "persist"]) -> None:
+        """Plan a crash: between two effects after so many more, or right after so many more Persists."""
+        if at == "any":
+            self.effects_left = after
+        else:
+            self.persists_left = after
 
 
 @dataclass(eq=False, slots=True)

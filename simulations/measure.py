@@ -34,6 +34,7 @@ class Times(msgspec.Struct):
     detect: list[Timed] = []
     heal: list[Timed] = []
     isolated: list[Timed] = []
+    equal: list[Timed] = []
 
 
 @dataclass(eq=False, slots=True)

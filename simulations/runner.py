@@ -10,6 +10,7 @@ import msgspec
 
 from node.core import CoreConfig
 from simulations.checkers import CHECKERS, ExactViews, IdleTraffic
+from simulations.equality import Equalities
 from simulations.faults import AnyFault
 from simulations.measure import Detections, Falsehoods, Healings, Times, Traffic
 from simulations.plan import Plan
@@ -18,6 +19,8 @@ from simulations.scenario import Scenario
 from simulations.stage import Stage
 from simulations.watch import Violation
 from simulations.world import World
+from simulations.worldly import Losses, WorldChecker
+from simulations.writing import Lapse, Write
 
 GARBAGE_AFTER = 100_000  # objects: worlds make few cycles, and looking for them costs a tenth of the time
 
@@ -30,6 +33,7 @@ class Outcome(msgspec.Struct, frozen=True):
     times: Times
     false_unreachable: int
     bytes_per_node_s: float
+    losses: Losses | None  # None: nothing was written into the shared documents
     violations: list[Violation]
     counters: dict[str, int]
     steps: int
@@ -91,10 +95,14 @@ class Experiment:
         self._healings = Healings(world, scenario.bounds, self.times, _full_mesh_max(scenario))
         self._falsehoods = Falsehoods(world)
         self._traffic = Traffic(world)
+        self._equalities = Equalities(world, scenario.bounds, self.times)
+        self._world_checker = _world_checker(scenario, world)
         for checker in CHECKERS:
             world.audience.add(checker(world))
         for watcher in (self._detections, self._healings, self._falsehoods, self._traffic):
             world.audience.add(watcher)
+        if self._world_checker is not None:
+            world.audience.add(self._world_checker)
         if scenario.bounds.exact_at_end:
             world.audience.add(ExactViews(world))
         if scenario.bounds.idle_at_end:
@@ -118,6 +126,9 @@ class Experiment:
             self._detections.begin()
         elif fault.measure == "heal":
             self._healings.begin()
+        elif fault.measure == "equal":
+            self._healings.begin()
+            self._equalities.begin()
 
     def _outcome(self, elapsed_s: float) -> Outcome:
         world = self.world
@@ -127,12 +138,20 @@ class Experiment:
             self.times,
             self._falsehoods.count,
             self._traffic.bytes_per_node_s(),
+            self._world_checker.losses if self._world_checker else None,
             world.violations,
             dict(sorted(world.counters.items())),
             world.clock.acts,
             self._scenario.end_s,
             elapsed_s,
         )
+
+
+def _world_checker(scenario: Scenario, world: World) -> WorldChecker | None:
+    """Only where something is written: it looks at everything."""
+    if not any(isinstance(fault, Write) for fault in scenario.faults):
+        return None
+    return WorldChecker(world, any(isinstance(fault, Lapse) for fault in scenario.faults))
 
 
 def _full_mesh_max(scenario: Scenario) -> int:

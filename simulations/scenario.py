@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from simulations.faults import AnyFault, Seconds, labels_of
+from simulations.fault import Seconds
+from simulations.faults import AnyFault, labels_of
 from simulations.network import Shape
 from simulations.plan import Mdns
 
@@ -26,6 +27,7 @@ class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detect_s: Seconds = 5.0
     heal_s: Seconds = 5.0
     isolated_s: Seconds = 3.2
+    equal_s: Seconds = 3.0
     exact_at_end: bool = True  # the last look at every view must agree with the truth
     idle_at_end: bool = True  # traffic of the settled window must fit the idle budget
 

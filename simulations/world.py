@@ -22,6 +22,7 @@ from mesh.events import (
     SendAll,
     SetAccess,
     Woke,
+    WriteDone,
 )
 from mesh.ids import NodeId
 from mesh.wire import Endpoint
@@ -224,15 +225,16 @@ class World:
         """Carry out what a core asked for, in order. What is not durable is not told to anybody."""
         is_durable = True
         for effect in effects:
-            if process.effects_left is not None:
-                process.effects_left -= 1
-                if process.effects_left < 0:
-                    self.crash(process.host)
-                    return
+            if process.dies_before():
+                self.crash(process.host)
+                return
             if isinstance(effect, Persist):
                 is_durable &= self._persist(process, effect)
-            elif is_durable or not isinstance(effect, Send | SendAll):
+            elif is_durable or not isinstance(effect, Send | SendAll | WriteDone):
                 self._do(process, effect)
+            if process.dies_after(effect):
+                self.crash(process.host)
+                return
 
     def violate(self, invariant: str, detail: str) -> None:
         """An invariant does not hold."""

@@ -12,7 +12,16 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("mesh", "crdt_state", "vectorsync", "node", "cloud_bridge", "simulations", "tests")
 SCRIPTS = ("scripts/demo", "scripts/test", "scripts/check", "scripts/lock", ".ci/run")
 LOCKS = ("requirements.lock", "requirements-dev.lock")
-DUG_UP = {".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+DUG_UP = {
+    ".git",
+    ".venv",
+    "node_modules",
+    "__pycache__",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+    ".hypothesis",
+}
 
 # Spelt in two halves, so that this file does not find itself.
 REGISTRIES = [f"{name}.{end}" for name, end in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))]

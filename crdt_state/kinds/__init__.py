@@ -1,20 +1,35 @@
-"""The kinds of records that this release knows."""
+"""The shared kinds of world state: what each means, how to read it, and what can be done with it."""
 
-from crdt_state.kind import Kind, Kinds
+from crdt_state.kind import Kinds
+from crdt_state.kinds import (
+    advisory,
+    alarm,
+    asset,
+    capability,
+    conflict,
+    evidence,
+    fact,
+    frame,
+    generation,
+    holding,
+    policy,
+    task,
+)
 
 KINDS = Kinds(
     (
-        Kind("asset"),
-        Kind("fact", each_observes=True),
-        Kind("alarm", facets=("condition", "ack", "shelving", "suppression", "service")),
-        Kind("task", facets=("offer", "claim", "outcome"), group="day"),
-        Kind("advisory", group="day"),
-        Kind("capability", writers="owner"),
-        Kind("policy", writers="stewards"),
-        Kind("frame", group="owner", writers="owner"),
-        Kind("holding", group="owner", writers="owner"),
-        Kind("generation"),
-        Kind("conflict", group="day"),
-        Kind("evidence"),
+        asset.KIND,
+        fact.KIND,
+        alarm.KIND,
+        task.KIND,
+        advisory.KIND,
+        capability.KIND,
+        policy.KIND,
+        frame.KIND,
+        holding.KIND,
+        generation.KIND,
+        conflict.KIND,
+        evidence.KIND,
     )
 )
+"""Every kind that this release knows."""

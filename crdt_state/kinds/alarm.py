@@ -2,23 +2,41 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Annotated
-
-import msgspec
-from msgspec import Meta
 
 from crdt_state.item import Change, Item, evolved
-from crdt_state.kind import DAY_MS, Kind
+from crdt_state.kind import Kind
+from crdt_state.kinds.alarm_life import (
+    ACK,
+    CONDITION,
+    FACETS,
+    SERVICE,
+    SHELVED_MS_MAX,
+    SHELVING,
+    SUPPRESSION,
+    Ack,
+    AlarmState,
+    Condition,
+    Hiding,
+    Service,
+    Shelving,
+    Suppression,
+    acknowledged,
+    conditions,
+    occurrences,
+    outstanding,
+    service,
+    shelving,
+    suppression,
+    underlying_state,
+    until_of,
+)
 from crdt_state.kinds.bodies import (
-    B,
     Disagreement,
     Read,
     change,
     check_said,
     described,
     disagreements,
-    read,
     read_heads,
 )
 from crdt_state.kinds.paths import check_thing, parted
@@ -26,12 +44,8 @@ from crdt_state.kinds.refusal import RefusedError
 from crdt_state.kinds.values import Quality, Value, settled
 from crdt_state.record import Body
 from mesh.ids import NodeId
-from mesh.wire import Count
 
-OCCURRENCES_MAX = (
-    8  # acknowledged ones remembered beside those in view: some whose condition is still on its way here
-)
-
+OCCURRENCES_MAX = 8  # acknowledged ones remembered: some whose condition is still on its way here
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +119,7 @@ def is_closed(item: Item, now_ms: int) -> bool:
     )
 
 
-KIND = Kind("alarm", (CONDITION, ACK, SHELVING, SUPPRESSION, SERVICE), is_closed=is_closed)
+KIND = Kind("alarm", tuple(FACETS), is_closed=is_closed)
 
 
 def raise_(
@@ -175,7 +189,7 @@ def shelve(item: Item, for_ms: int, reason: str, by: str, now_ms: int) -> tuple[
 
 
 def unshelve(item: Item, now_ms: int) -> tuple[Change, ...]:
-    if shelving(item, now_ms) is None:
+    if all(until_of(head) <= now_ms for head in read_heads(item, SHELVING, Shelving)):
         raise RefusedError(f"the alarm {item.name} is not shelved", "look at its state")
     return change(item, SHELVING, None)
 
@@ -188,7 +202,7 @@ def suppress(item: Item, reason: str, by: str) -> tuple[Change, ...]:
 
 
 def unsuppress(item: Item, by: str) -> tuple[Change, ...]:
-    if suppression(item) is None:
+    if not any(head.body.active for head in read_heads(item, SUPPRESSION, Suppression)):
         raise RefusedError(f"the alarm {item.name} is not suppressed", "look at its state")
     return change(item, SUPPRESSION, evolved(item.value(SUPPRESSION), active=False, reason=None, by=by))
 
@@ -201,7 +215,7 @@ def take_out_of_service(item: Item, reason: str, by: str) -> tuple[Change, ...]:
 
 
 def return_to_service(item: Item, by: str) -> tuple[Change, ...]:
-    if service(item) is None:
+    if not any(head.body.out for head in read_heads(item, SERVICE, Service)):
         raise RefusedError(f"the alarm {item.name} is in service", "look at its state")
     return change(item, SERVICE, evolved(item.value(SERVICE), out=False, reason=None, by=by))
 
@@ -224,16 +238,7 @@ def _acknowledgements(acks: list[Read[Ack]], inview: tuple[str, ...]) -> tuple[A
 
 
 def _is_readable(item: Item) -> bool:
-    return all(
-        each.is_readable
-        for each in (
-            *read_heads(item, CONDITION, Condition),
-            *read_heads(item, ACK, Ack),
-            *read_heads(item, SHELVING, Shelving),
-            *read_heads(item, SUPPRESSION, Suppression),
-            *read_heads(item, SERVICE, Service),
-        )
-    )
+    return all(each.is_readable for facet, model in FACETS.items() for each in read_heads(item, facet, model))
 
 
 def _check_known(item: Item) -> None:
@@ -248,7 +253,8 @@ def _lead(item: Item) -> Body | None:
 
 def _kept(item: Item) -> str:
     """The occurrence that goes on: an unacknowledged one before others, so that a merge acknowledges nothing."""
-    return next(iter(outstanding(item)), None) or conditions(item)[0].body.occurrence
+    unseen = outstanding(item)
+    return unseen[0] if unseen else conditions(item)[0].body.occurrence
 
 
 def _unused(item: Item, occurrence: str) -> str:

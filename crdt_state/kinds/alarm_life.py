@@ -71,6 +71,15 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
 
 
+FACETS: dict[str, type[msgspec.Struct]] = {
+    CONDITION: Condition,
+    ACK: Ack,
+    SHELVING: Shelving,
+    SUPPRESSION: Suppression,
+    SERVICE: Service,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Hiding:
     """Why an alarm is out of sight."""
@@ -119,11 +128,13 @@ def shelving(item: Item, now_ms: int) -> Hiding | None:
     heads = _agreeing(item, SHELVING, Shelving)
     if not heads:
         return None
-    until_ms, body = min(
-        ((min(head.body.until_ms, head.at_ms + SHELVED_MS_MAX), head.body) for head in heads),
-        key=lambda each: each[0],
-    )
-    return Hiding(body.reason, body.by, until_ms) if until_ms > now_ms else None
+    first = min(heads, key=until_of)
+    return Hiding(first.body.reason, first.body.by, until_of(first)) if until_of(first) > now_ms else None
+
+
+def until_of(head: Read[Shelving]) -> int:
+    """When a shelving ends, whatever its author has asked for."""
+    return min(head.body.until_ms, head.at_ms + SHELVED_MS_MAX)
 
 
 def suppression(item: Item) -> Hiding | None:
@@ -144,5 +155,3 @@ def _agreeing(item: Item, facet: str, model: type[B]) -> list[Read[B]]:
     """The facet's concurrent versions; none when one of them is a deletion."""
     heads = item.facet(facet).heads()
     return [] if any(head.is_deletion for head in heads) else [read(head, model) for head in heads]
-
-

@@ -125,6 +125,17 @@ def test_a_set_that_is_filled_and_emptied_key_by_key_measures_as_an_empty_one() 
     assert fingerprints.measure("", "") == Fingerprints().measure("", "")
 
 
+def test_a_log_that_forgets_its_oldest_can_take_them_back() -> None:
+    fingerprints = Fingerprints(logged(number) for number in range(2 * BLOCK_MAX))
+    for number in range(BLOCK_MAX):
+        fingerprints.remove(logged(number)[0])
+    for number in range(BLOCK_MAX):
+        fingerprints.put(*logged(number))
+    whole = Fingerprints(logged(number) for number in range(2 * BLOCK_MAX))
+    assert list(fingerprints.ids("", "")) == list(whole.ids("", ""))
+    assert fingerprints.measure("", "") == whole.measure("", "")
+
+
 def test_a_changed_fingerprint_changes_the_range_and_changing_it_back_restores_it() -> None:
     fingerprints = Fingerprints([("a", 1), ("b", 2)])
     before = fingerprints.measure("", "")
@@ -184,6 +195,11 @@ def test_a_large_set_opens_with_as_many_pieces_as_the_fanout_that_cover_every_ke
     assert (message[0].low, message[-1].high) == ("", "")
 
 
+def test_the_largest_set_that_is_listed_at_once() -> None:
+    (only,) = opening(Fingerprints(entry(number) for number in range(LEAF_MAX)))
+    assert len(only.ids) == LEAF_MAX
+
+
 def test_a_set_just_too_large_for_a_list_opens_with_few_pieces() -> None:
     message = opening(Fingerprints(entry(number) for number in range(LEAF_MAX + 1)))
     assert [each.count for each in message] == [8, 8, 8, 9]
@@ -220,6 +236,20 @@ def test_no_more_is_given_at_once_than_one_message_of_records_holds() -> None:
     ours = Side(entry(number) for number in range(KEYS_MAX + 500))
     found = answer(ours.fingerprints, [Range("", "", 0)])
     assert found.giving == tuple(sorted(ours.entries)[:KEYS_MAX])
+
+
+def test_no_more_is_asked_for_at_once_than_one_message_names() -> None:
+    message = [
+        Range(
+            f"{number:03}",
+            f"{number + 1:03}",
+            64,
+            b"",
+            tuple((f"{number:03}-{n}", bytes(16)) for n in range(64)),
+        )
+        for number in range(KEYS_MAX // 64 + 1)
+    ]
+    assert len(answer(Fingerprints(), message).lacking) == KEYS_MAX
 
 
 # ---------------------------------------------------------------- whole exchanges

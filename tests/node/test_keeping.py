@@ -72,10 +72,47 @@ async def test_without_a_later_write_the_held_ones_are_tried_again(monkeypatch: 
     assert disk.written == [[A]]
 
 
-async def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "HELD_MAX", 2)
+async def test_what_is_held_is_bounded_by_its_bytes_and_the_oldest_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeping, "HELD_BYTES_MAX", 2 * (keeping.ROW_BYTES + 10))
     disk = Disk()
     kept = Keeping(disk)
     disk.is_full = True
-    await kept.save([A, B, Write("roster", "c", b"1")])
-    assert kept.held == 2
+    await kept.save([A])
+    await kept.save([B, Write("roster", "c", b"1")])
+    assert (kept.held, kept.given_up) == (2, 1)
+    disk.is_full = False
+    await kept.save([])
+    assert disk.written == [[B, Write("roster", "c", b"1")]]
+
+
+async def test_a_disk_that_works_takes_more_at_once_than_may_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "HELD_BYTES_MAX", 1)
+    disk = Disk()
+    kept = Keeping(disk)
+    assert await kept.save([A, B]) == ""
+    assert (disk.written, kept.given_up) == ([[A, B]], 0)
+
+
+async def test_much_that_is_held_is_not_tried_again_with_every_new_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeping, "EAGER_BYTES_MAX", 1)
+    disk = Disk()
+    kept = Keeping(disk)
+    disk.is_full = True
+    assert await kept.save([A]) == "disk-full"
+    disk.is_full = False
+    assert await kept.save([B]) == "disk-full"  # within the second nobody asks the disk again
+    assert (disk.written, kept.held) == ([], 2)
+
+
+async def test_commits_and_their_rows_are_counted() -> None:
+    disk = Disk()
+    kept = Keeping(disk)
+    await kept.save([A, B])
+    await kept.save([NEWER_A])
+    disk.is_full = True
+    await kept.save([B])
+    assert (kept.commits, kept.rows) == (2, 3)

@@ -109,8 +109,6 @@ def test_the_incarnation_outlives_a_damaged_database(path: Path) -> None:
         store.boot(NOW_MS)
         store.boot(NOW_MS)
     path.write_bytes(b"not a database" * 100)
-    with pytest.raises(StoreError):
-        Store(path)
     with Store(path) as store:
         assert store.boot(NOW_MS).incarnation == NOW_S + 2
 
@@ -161,32 +159,53 @@ def test_a_row_of_another_kind_than_bytes_is_left_out_and_counted(path: Path) ->
     with Store(path) as store:
         store.write([Write("t", "a", b"good")])
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE kv SET value='text'")
+        connection.execute("UPDATE kv SET value='text' WHERE tbl='t'")
     connection.close()
     with Store(path) as store:
         assert "t" not in store.load()
         assert store.rows_damaged == 1
 
 
+def test_a_row_that_has_rotted_is_told_of_once_and_kept_for_whoever_wants_to_look(path: Path) -> None:
+    with Store(path) as store:
+        store.write([Write("t", "a", b"good"), Write("t", "b", b"good")])
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE kv SET value=x'00' WHERE key='a'")
+    connection.close()
+    told = []
+    for _ in range(3):
+        with Store(path) as store:
+            store.load()
+            store.boot(NOW_MS)
+            told.append([(each.code, each.count) for each in store.findings])
+    assert told == [[("store-row-damaged", 1)], [], []]
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT tbl, key, value FROM kv_damaged").fetchall() == [("t", "a", b"\0")]
+    connection.close()
+
+
 def test_a_damaged_file_is_set_aside_and_named(path: Path) -> None:
+    path.touch(0o600)
     path.write_bytes(b"x" * 10_000)
-    with pytest.raises(StoreError) as caught:
-        Store(path)
-    assert (caught.value.reason, caught.value.exit_code) == ("damaged", Exit.DISK)
-    assert str(path.with_name("state.db.damaged-1")) in caught.value.message
+    with Store(path) as store:
+        (finding,) = store.findings
+    assert finding.code == "store-not-a-database"
+    assert str(path.with_name("state.db.damaged-1")) in finding.detail
     assert path.with_name("state.db.damaged-1").read_bytes() == b"x" * 10_000
     assert rows(path) == {}
 
 
-def test_a_second_damaged_file_does_not_overwrite_the_first(path: Path) -> None:
-    for _ in range(2):
-        path.write_bytes(b"x" * 10_000)
-        with pytest.raises(StoreError):
-            Store(path)
-    assert sorted(each.name for each in path.parent.glob("*damaged*")) == [
-        "state.db.damaged-1",
-        "state.db.damaged-2",
-    ]
+def test_the_first_three_damaged_files_and_the_last_are_kept(path: Path) -> None:
+    for number in range(6):
+        path.write_bytes(b"%d" % number * 10_000)
+        Store(path).close()
+    aside = {each.name: each.read_bytes()[:1] for each in path.parent.glob("*damaged*")}
+    assert aside == {
+        "state.db.damaged-1": b"0",
+        "state.db.damaged-2": b"1",
+        "state.db.damaged-3": b"2",
+        "state.db.damaged-4": b"5",
+    }
 
 
 def test_a_page_that_has_rotted_is_noticed_at_the_start(path: Path) -> None:
@@ -195,9 +214,8 @@ def test_a_page_that_has_rotted_is_noticed_at_the_start(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[8192:40_960] = b"\xff" * 32_768
     path.write_bytes(data)
-    with pytest.raises(StoreError) as caught:
-        Store(path)
-    assert caught.value.reason == "damaged"
+    with Store(path) as store:
+        assert [each.code for each in store.findings] == ["store-damaged"]
 
 
 def test_a_full_disk_is_said_and_what_was_written_before_stays(path: Path) -> None:

@@ -99,4 +99,4 @@ async def test_rows_that_have_rotted_are_told_by_the_check(
     assert [each["what"] for each in found["findings"] if each["code"] == "store-row-damaged"] == [
         "rows of this node's state.db that had rotted when it started, and were left out: 2"
     ]
-    assert capsys.readouterr().out.count("store-rows-damaged") == 1
+    assert capsys.readouterr().out.count("store-row-damaged") == 1

@@ -1,0 +1,69 @@
+"""Headers: which generation of each document is the current one, and the mark that names it."""
+
+import hashlib
+from dataclasses import dataclass
+
+from crdt_state.context import Context, context_of
+from crdt_state.item import items_of
+from crdt_state.kinds.generation import Generation
+from crdt_state.kinds.generation import view as generation_view
+from crdt_state.record import Record, Register
+from crdt_state.state import WorldState
+from mesh.ids import NodeId, short_of
+
+KIND = "generation"
+MARK_HASH_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One generation of a document, as its builder signed it."""
+
+    document: str
+    mark: bytes
+    body: Generation
+    record: Record
+
+    @property
+    def context(self) -> Context:
+        return context_of(self.body.context)
+
+    def counts(self, node: NodeId) -> bool:
+        """Whether this member had acknowledged what was left out."""
+        return short_of(node).hex() in self.body.counted
+
+
+def header_of(state: WorldState, document: str) -> Header | None:
+    """The current header: the highest number, then the latest, of all that were written. None before the first."""
+    versions = state.view.versions(Register(KIND, document))
+    best: Header | None = None
+    for record in versions.by_author.values():
+        header = _read(document, record)
+        if header is not None and (best is None or _rank(header) > _rank(best)):
+            best = header
+    return best
+
+
+def _read(document: str, record: Record) -> Header | None:
+    if record.is_deletion:
+        return None
+    body, is_readable = _body_of(record)
+    return Header(document, mark_of(record, body.number), body, record) if is_readable else None
+
+
+def _body_of(record: Record) -> tuple[Generation, bool]:
+    return generation_view(items_of([record])[record.register.kind, record.register.item], 0)
+
+
+def mark_of(record: Record, number: int) -> bytes:
+    """A generation's name on the wire: its number, and which of those with this number it is."""
+    digest = hashlib.blake2b(str(record.dot).encode(), digest_size=MARK_HASH_BYTES).digest()
+    return min(number, 2**32 - 1).to_bytes(4, "big") + digest
+
+
+def number_of(mark: bytes) -> int:
+    return int.from_bytes(mark[:4], "big")
+
+
+def _rank(header: Header) -> tuple[int, int, NodeId]:
+    return (header.body.number, header.record.time, header.record.author)

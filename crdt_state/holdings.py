@@ -1,0 +1,119 @@
+"""Holdings: each member says what it durably holds. That proves convergence, and acknowledges for collection."""
+
+from dataclasses import dataclass, field
+
+from crdt_state.document import Document
+from crdt_state.item import Change
+from crdt_state.kinds.holding import Holding
+from crdt_state.kinds.holding import view as holding_view
+from crdt_state.record import RecordError, Register
+from crdt_state.state import WorldState
+from mesh.hybrid import ms_of
+from mesh.ids import NodeId
+from mesh.now import Now
+from mesh.world_config import WorldConfig
+
+FIRST_AFTER_S = 2.0  # after the start: what peers have has arrived by then
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one member said last."""
+
+    node: NodeId
+    said_ms: int
+    holding: Holding
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """What every member that counts is known to hold of a document."""
+
+    revision: int  # everything that we took up to here
+    counted: tuple[NodeId, ...] = field(default=())
+
+
+class Holdings:
+    """Writes ours, reads the others'."""
+
+    def __init__(self, state: WorldState, config: WorldConfig) -> None:
+        self._state = state
+        self._config = config
+        self._said = b""
+        self._at = float("inf")
+        self._at_latest = float("inf")
+        self._acked: dict[tuple[NodeId, str], int] = {}  # revisions; two for each member and document
+
+    def start(self, now: Now) -> None:
+        self._at = now.mono + FIRST_AFTER_S
+        self._at_latest = self._at
+
+    def tick(self, now: Now) -> None:
+        """Say what we hold when that has changed, and now and then in any case."""
+        if now.mono < self._at:
+            return
+        self._at = now.mono + self._config.holding_every_s
+        digest = self._state.library.digests()[0]
+        if (digest != self._said or now.mono >= self._at_latest) and not self._state.fabric.halted:
+            self._said = digest
+            self._at_latest = now.mono + self._config.holding_at_least_s
+            self._say(now)
+
+    def wake_at(self) -> float:
+        return self._at
+
+    def held(self, node: NodeId) -> Held | None:
+        """The last that this member said, or None."""
+        item = self._state.view.item("holding", node)
+        record = item.facet().by_author.get(node) if item else None
+        if item is None or record is None or record.is_deletion:
+            return None
+        return Held(node, ms_of(record.time), holding_view(item, 0)[0])
+
+    def acknowledged(self, document: Document, now: Now) -> Acknowledged:
+        """Up to which of our revisions everybody who counts holds a document."""
+        counted = self._counted(now)
+        revision = document.revision
+        for node in counted:
+            revision = min(revision, self._acked_by(node, document))
+        return Acknowledged(revision, (self._state.fabric.me, *counted))
+
+    # -- inside
+
+    def _say(self, now: Now) -> None:
+        library = self._state.library
+        docs = {
+            document.name: [document.mark.hex(), document.digest.hex(), len(document.records)]
+            for document in sorted(library.documents(), key=lambda each: each.name)
+            if document.records and not library.is_owned(document.name)
+        }
+        body = {"docs": docs, "run": self._state.fabric.birth.incarnation}
+        try:
+            self._state.write([Change(Register("holding", self._state.fabric.me), body)], now)
+        except RecordError as error:
+            self._state.fabric.count(error.reason)
+
+    def _acked_by(self, node: NodeId, document: Document) -> int:
+        key, held = (node, document.name), self.held(node)
+        said = held.holding.docs.get(document.name) if held else None
+        if said is not None:
+            try:
+                revision = document.revision_at(bytes.fromhex(said[1]))
+            except ValueError:
+                revision = None
+            if revision is not None and revision > self._acked.get(key, 0):
+                self._acked[key] = revision
+        return self._acked.get(key, 0)
+
+    def _counted(self, now: Now) -> list[NodeId]:
+        """The other members whose acknowledgement is needed: heard within the absence, or admitted since."""
+        roster, me = self._state.fabric.roster, self._state.fabric.me
+        oldest_ms = self._state.ms(now) - self._config.absence_ms
+        counted = []
+        for node in roster.members():
+            held, member = self.held(node), roster.member(node)
+            heard_ms = held.said_ms if held else (member.not_before_ms if member else 0)
+            has_left = held is not None and roster.left_at(node) >= held.holding.run
+            if node != me and heard_ms >= oldest_ms and not has_left:
+                counted.append(node)
+        return counted

@@ -1,0 +1,86 @@
+"""Mending: forms are made to agree with the records that are held, and both are saved now and then."""
+
+from crdt_state.document import Document
+from crdt_state.state import WorldState
+from mesh.now import Now
+
+MEND_EVERY_S = 1.0
+OWN_AFTER_S = 1.0  # once the peers have been heard, what is ours and astray is drawn again ...
+OTHERS_AFTER_S = (3.0, 6.0)  # ... and what is not, if its author has not done it by then
+SAVE_EVERY_S = 60.0
+FORM_RECORDS = 1000  # changes after which a form is worth saving again
+
+
+class Mending:
+    """Owns the repairs that need no peer."""
+
+    def __init__(self, state: WorldState) -> None:
+        self._state = state
+        self._astray_since: dict[str, float] = {}  # by document
+        self._strange: dict[str, None] = {}  # documents that hold records of authors we do not know
+        self._roster_digest = state.fabric.roster.digest
+        self._mend_at = float("inf")
+        self._save_at = float("inf")
+
+    def start(self, now: Now) -> None:
+        self._mend_at = now.mono + MEND_EVERY_S
+        self._save_at = now.mono + SAVE_EVERY_S * self._state.fabric.random.uniform(0.5, 1.0)
+
+    def stop(self) -> None:
+        """Save what would otherwise have to be fetched again."""
+        self._state.save_lazily()
+        self._state.save_forms(1)
+
+    def tick(self, now: Now) -> None:
+        if now.mono >= self._mend_at:
+            self._mend_at = now.mono + MEND_EVERY_S
+            self._state.release_waiting(now)
+            for document in list(self._state.library.documents()):
+                self._mend(document, now)
+        if now.mono >= self._save_at:
+            self._save_at = now.mono + SAVE_EVERY_S
+            self._state.save_lazily()
+            self._state.save_forms(FORM_RECORDS)
+
+    def wake_at(self) -> float:
+        return min(self._mend_at, self._save_at)
+
+    def strange(self, document: Document) -> None:
+        """This document has records of authors that we do not know yet."""
+        self._strange[document.name] = None
+
+    def look_at_roster(self, now: Now) -> None:
+        """Take what strangers wrote who are members now; let go of what the removed wrote after their removal."""
+        roster = self._state.fabric.roster
+        if roster.digest == self._roster_digest:
+            return
+        self._roster_digest = roster.digest
+        strange, self._strange = self._strange, {}
+        for name in strange:
+            document = self._state.library.get(name)
+            if document is not None:
+                self._state.recheck(document, now)
+        if roster.removed():
+            for document in list(self._state.library.documents()):
+                self._shut_out(document)
+
+    def _shut_out(self, document: Document) -> None:
+        is_shut_out = self._state.gate.is_shut_out
+        for key in [key for key, record in document.records.items() if is_shut_out(record)]:
+            self._state.hide(document, key)
+
+    def _mend(self, document: Document, now: Now) -> None:
+        """Make the form agree with the records, ours first."""
+        if not document.astray or not document.is_whole:
+            self._astray_since.pop(document.name, None)
+            return
+        fabric = self._state.fabric
+        astray_s = now.mono - self._astray_since.setdefault(document.name, now.mono)
+        keys = list(document.astray)
+        if astray_s < fabric.random.uniform(*OTHERS_AFTER_S):
+            mine = (key for key in keys if key in document.records)
+            keys = [key for key in mine if document.records[key].author == fabric.me]
+        if keys and astray_s >= OWN_AFTER_S:
+            document.mend(keys)
+            self._state.library.drew(document)
+            fabric.count("document-mended")

@@ -1,0 +1,92 @@
+"""Upkeep of the shared state: holdings, generations, the conflict ledger, and alarms about the state itself."""
+
+from collections.abc import Callable, Mapping
+
+from crdt_state.budget import Growth
+from crdt_state.claims import ClaimsWatch
+from crdt_state.generations import Generations
+from crdt_state.headers import KIND as GENERATION
+from crdt_state.holdings import Holdings
+from crdt_state.ledger import Ledger
+from crdt_state.own_alarms import OwnAlarms
+from crdt_state.quarantine import TABLE as ASIDE_TABLE
+from crdt_state.quarantine import Quarantine
+from crdt_state.record import Register
+from crdt_state.redating import redate
+from crdt_state.state import WorldState
+from mesh.now import Now
+
+
+class Upkeep:
+    """Owns what looks after the documents once they are equal."""
+
+    def __init__(
+        self,
+        state: WorldState,
+        saved: Mapping[str, Mapping[str, bytes]],
+        want: Callable[[str], None],
+        findings: Callable[[], dict[str, str]],
+    ) -> None:
+        config = state.fabric.config.world
+        self._state = state
+        self._findings = findings
+        self.holdings = Holdings(state, config)
+        self.quarantine = Quarantine(state, saved.get(ASIDE_TABLE, {}))
+        self.generations = Generations(state, self.holdings, self.quarantine, config, want)
+        self.growth = Growth(state)
+        self._ledger = Ledger(state)
+        self._claims = ClaimsWatch(state)
+        self._alarms = OwnAlarms(state)
+        state.library.mark_for = self.generations.mark_for
+
+    def start(self, now: Now) -> None:
+        self.growth.start(now)
+        self.holdings.start(now)
+        headers = [item.name for item in self._state.view.items(GENERATION)]
+        for name in headers:
+            document = self._state.library.get(name)
+            mark, context = self.generations.mark_for(name)
+            if document is not None and document.mark == mark:
+                document.context.join(context)
+        self.generations.follow_headers(headers, now)
+
+    def changed(self, registers: Mapping[Register, None], now: Now) -> None:
+        """The versions of these have changed."""
+        headers = [register.item for register in registers if register.kind == GENERATION]
+        if headers:
+            self.generations.follow_headers(headers, now)
+        for register in registers:
+            self._ledger.changed(register, now)
+            self._claims.changed(register, now)
+
+    def tick(self, now: Now) -> None:
+        self._ledger.tick(now)
+        self.holdings.tick(now)
+        self.generations.tick(now)
+        if self._alarms.is_due(now):
+            redated = redate(self._state, now)
+            if redated:
+                self._state.fabric.count("record-redated")
+            self._alarms.tick(self._all_findings(), now)
+
+    def wake_at(self) -> float:
+        return min(
+            self.holdings.wake_at(),
+            self.generations.wake_at(),
+            self._ledger.wake_at(),
+            self._alarms.wake_at(),
+        )
+
+    def _all_findings(self) -> dict[str, str]:
+        findings = self._findings()
+        state = self._state
+        if state.waiting:
+            authors = sorted({state.fabric.roster.name(record.author) for record in state.waiting.values()})
+            findings["records-from-the-future"] = f"clocks far ahead: {', '.join(authors)}"
+        if len(self.quarantine):
+            findings["records-in-quarantine"] = (
+                f"{len(self.quarantine)} records wait: fieldmesh quarantine show"
+            )
+        if state.has_forgotten:
+            findings["own-writes-forgotten"] = "this node's store is older than what it has told its peers"
+        return findings

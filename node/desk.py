@@ -1,0 +1,304 @@
+"""The desk: where people's questions and wishes about the world are met, over whatever drives the node's core.
+
+Reads look at the core between its events: one loop owns both. A write is asked for like any other event, and answered
+when it is on the disk.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from crdt_state.freshness import Presence, Source, freshness
+from crdt_state.item import Change, Item
+from crdt_state.kinds import KINDS
+from crdt_state.kinds.refusal import RefusedError
+from crdt_state.queries import LIMIT, LIMIT_MAX, Query, Row, Slice, find
+from crdt_state.record import RecordError, encode_body
+from crdt_state.view import View
+from mesh.events import Event, News, QuarantineDecided, WriteDone, WriteRefused, WriteRequested
+from mesh.ids import NodeId
+from mesh.membership import HERE, PeerState
+from mesh.now import Now
+from mesh.roster import Roster
+from node.core import NodeCore
+from node.errors import FieldmeshError
+from node.exits import Exit
+from node.newsroom import Newsroom
+
+DONE_WAIT_S = 10.0  # a slow card syncs in a tenth of a second; what takes longer has not worked
+NAME_CHARS_MAX = 120  # of who says that it was they
+
+Result = dict[str, Any]
+
+
+class Held(Protocol):
+    """Writes that the disk has refused so far."""
+
+    @property
+    def held(self) -> int: ...
+
+
+class Driver(Protocol):
+    """What runs the core: the node's process, or a test's network in memory."""
+
+    @property
+    def core(self) -> NodeCore: ...
+    @property
+    def news(self) -> Newsroom: ...
+    @property
+    def keeping(self) -> Held: ...
+    def now(self) -> Now: ...
+    def deliver(self, event: Event) -> None: ...
+
+
+class Desk:
+    """Reading and writing the world of one running node."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    # -- reading
+
+    @property
+    def core(self) -> NodeCore:
+        return self._driver.core
+
+    @property
+    def news(self) -> Newsroom:
+        return self._driver.news
+
+    @property
+    def view(self) -> View:
+        return self.core.world.state.view
+
+    @property
+    def roster(self) -> Roster:
+        return self.core.state.roster
+
+    @property
+    def me(self) -> NodeId:
+        return self.core.state.me
+
+    def now(self) -> Now:
+        return self._driver.now()
+
+    def now_ms(self) -> int:
+        """The date by the mesh's time."""
+        return self.core.world.state.ms(self.now())
+
+    def item(self, kind: str, name: str) -> Item:
+        """The item, empty when nobody has written it."""
+        return self.view.item(kind, name) or Item(kind, name)
+
+    def known(self, kind: str, name: str, command: str) -> Item:
+        """The item; FieldmeshError when there is none."""
+        item = self.view.item(kind, name)
+        if item is None:
+            raise FieldmeshError(
+                f"there is no {kind} called {name}", f"fieldmesh {command} shows them", Exit.USAGE
+            )
+        return item
+
+    def name(self, node: str) -> str:
+        """A member's name, also after its removal."""
+        return self.roster.name(NodeId(node)) if node else ""
+
+    async def slices(self, query: Query, after: str = "", limit: int = LIMIT_MAX) -> AsyncIterator[Slice]:
+        """What is found, slice by slice; between two of them the node does its other work."""
+        while True:
+            found = find(self.view, query, self.now_ms(), after, limit)
+            limit -= len(found.rows)
+            yield found
+            if not found.more or limit <= 0:
+                return
+            after = found.more
+            await asyncio.sleep(0)
+
+    def freshness(self, sources: Iterable[Source]) -> Result:
+        """How old an answer with these sources is, as plain values."""
+        presences = _presences(self.core, self.now())
+        found: Result = msgspec.to_builtins(freshness(sources, presences, self.me, self.now_ms()))
+        return found
+
+    def signed(self, by: str, login: str) -> str:
+        """Who says so: the name that was given, else who is logged in where."""
+        found = by.strip() or f"{login.strip() or 'somebody'}@{self.core.state.own.name}"
+        if len(found) > NAME_CHARS_MAX or not found.isprintable():
+            raise FieldmeshError(
+                f"the name after --by has more than {NAME_CHARS_MAX} characters, or some that cannot be shown",
+                "give a shorter one",
+                Exit.USAGE,
+            )
+        return found
+
+    # -- writing
+
+    async def write(self, changes: Sequence[Change]) -> list[str]:
+        """The dots of these writes, which are durable now; FieldmeshError, and none was made."""
+        if not changes:
+            return []
+        token = secrets.randbits(62)
+        request = WriteRequested(token, tuple((*each.register, _packed(each)) for each in changes))
+        outcome: asyncio.Future[WriteDone | WriteRefused] = asyncio.get_running_loop().create_future()
+
+        def listen(news: News) -> None:
+            is_ours = isinstance(news, WriteDone | WriteRefused) and news.token == token
+            if is_ours and not outcome.done():
+                assert isinstance(news, WriteDone | WriteRefused)
+                outcome.set_result(news)
+
+        with self.news.listening(listen):
+            self._driver.deliver(request)
+            try:
+                async with asyncio.timeout(DONE_WAIT_S):
+                    answer = await outcome
+            except TimeoutError:
+                raise self._unfinished() from None
+        if isinstance(answer, WriteRefused):
+            raise self._refusal(answer.reason, changes)
+        return list(answer.dots)
+
+    def decide(self, keys: Sequence[str], is_merged: bool) -> None:
+        """Merge what was put aside, or discard it."""
+        self._driver.deliver(QuarantineDecided(tuple(keys), is_merged))
+
+    def _unfinished(self) -> FieldmeshError:
+        if self._driver.keeping.held:
+            return FieldmeshError(
+                "the write is made, but it is not on this node's disk yet and would be lost by a crash",
+                "make room on the disk and leave the node running: it tries again every second",
+                Exit.DISK,
+            )
+        return FieldmeshError(
+            f"the node did not do it within {DONE_WAIT_S:g} s",
+            "fieldmesh status and the node's log say why",
+            Exit.TEMPORARY,
+        )
+
+    def _refusal(self, reason: str, changes: Sequence[Change]) -> FieldmeshError:
+        if reason == "write-halted":
+            what = f"this node takes no part: {self.core.state.halted}"
+            return FieldmeshError(what, "fieldmesh check tells what cures it")
+        if reason == "record-not-allowed" and any(_is_for_stewards(each) for each in changes):
+            return FieldmeshError(
+                "this node is not a steward, and only stewards write that",
+                "run the command on a steward: fieldmesh member list shows them",
+                Exit.NOT_A_STEWARD,
+            )
+        message, cure, exit_code = REFUSALS.get(reason, _UNFORESEEN)
+        return FieldmeshError(message.format(reason=reason), cure, exit_code)
+
+
+REFUSALS = {
+    "record-malformed": (
+        "a value in it cannot travel",
+        "whole numbers have at most 64 bits, and values nest at most 16 deep",
+        Exit.USAGE,
+    ),
+    "record-oversized": (
+        "it is larger than 65,536 bytes",
+        "write less into one item, or into several items",
+        Exit.USAGE,
+    ),
+    "record-misplaced": (
+        "the item's name does not fit its kind",
+        "names of tasks and advisories begin with their day: YYYYMMDD-...",
+        Exit.USAGE,
+    ),
+    "record-not-allowed": (
+        "only the node that it is about writes that",
+        "name the item after this node's id: fieldmesh status",
+        Exit.USAGE,
+    ),
+    "record-stranger": (
+        "this node is not in its own roster",
+        "fieldmesh check tells what cures it",
+        Exit.FAILURE,
+    ),
+    "record-removed": (
+        "this node was removed from the site",
+        "fieldmesh check tells what cures it",
+        Exit.FAILURE,
+    ),
+    "documents-full": (
+        "the node holds as many documents as it can",
+        "fieldmesh world documents shows which",
+        Exit.FAILURE,
+    ),
+    "document-full": (
+        "the document that it belongs into is full",
+        "fieldmesh world budget shows what fills it, and who",
+        Exit.FAILURE,
+    ),
+}
+"""Why the core refuses a write: what a person is told, and what to do about it."""
+
+_UNFORESEEN = ("the node refused it: {reason}", "docs/operations.md explains the reason", Exit.FAILURE)
+
+
+@contextlib.contextmanager
+def kindly(exit_code: Exit = Exit.FAILURE) -> Iterator[None]:
+    """What a command of a kind refuses becomes an error that a person gets to read."""
+    try:
+        yield
+    except RefusedError as error:
+        raise FieldmeshError(error.message, error.cure, exit_code) from None
+
+
+def limited(limit: int) -> int:
+    """A limit that is one; FieldmeshError when it is not."""
+    if not 0 < limit <= LIMIT_MAX:
+        raise FieldmeshError(
+            f"an answer has 1 to {LIMIT_MAX} rows, not {limit}",
+            "ask for less, and go on with --after",
+            Exit.USAGE,
+        )
+    return limit
+
+
+def path_of(text: str) -> str:
+    """A path as it was typed."""
+    return text.strip().strip("/")
+
+
+async def found_in(desk: Desk, query: Query, limit: int = LIMIT) -> tuple[list[Row], list[Source]]:
+    """The first rows of a query, with their sources."""
+    rows: list[Row] = []
+    sources: list[Source] = []
+    async for found in desk.slices(query, limit=limit):
+        rows.extend(found.rows)
+        sources.extend(found.sources)
+    return rows, sources
+
+
+# ---------------------------------------------------------------- inside
+
+
+def _presences(core: NodeCore, now: Now) -> dict[NodeId, Presence]:
+    """Every other current member; one that has left wrote its last before it said goodbye."""
+    state = core.state
+    found = {}
+    for node, standing in state.membership.standings().items():
+        if standing.state in (PeerState.REMOVED, PeerState.LEFT):
+            continue
+        away_ms = int((now.mono - standing.since) * 1000) if standing.was_here else None
+        found[node] = Presence(state.roster.name(node), standing.state in HERE, away_ms)
+    return found
+
+
+def _packed(change: Change) -> bytes | None:
+    if change.body is None:
+        return None
+    try:
+        return encode_body(change.body)
+    except RecordError as error:
+        message, cure, exit_code = REFUSALS[error.reason]
+        raise FieldmeshError(message, cure, exit_code) from None
+
+
+def _is_for_stewards(change: Change) -> bool:
+    return KINDS.get(change.register.kind).writers == "stewards"

@@ -1,0 +1,222 @@
+"""S1, S2, S4 and L5 of the shared documents: nothing acknowledged is lost, nothing diverges, nothing comes back."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from pycrdt import Doc, Map
+
+from crdt_state.document import ROOT, Document
+from crdt_state.record import Record, Register, key_of
+from crdt_state.state import WorldState
+from mesh.events import Event, News, RecordsChanged, WorldTrouble, WriteDone, WriteRefused, WriteRequested
+from simulations.chronicle import Chronicle, Floor
+from simulations.host import Host, Process
+from simulations.memory import holds, state_of
+from simulations.watch import Watcher
+from simulations.world import World
+
+CHECK_EVERY_S = 10.0  # summaries of all replicas are compared so often, and at the end
+
+
+class Losses(msgspec.Struct):
+    """What must be zero, and how many writes that is said of."""
+
+    diverged: int = 0
+    lost_acknowledged: int = 0
+    resurrected: int = 0
+    unexplained_missing: int = 0
+    writes_acknowledged: int = 0
+    writes_refused: int = 0
+
+
+class WorldChecker(Watcher):
+    """Owns the chronicle of a run and holds every node to it."""
+
+    def __init__(self, world: World, expects_divergence: bool = False) -> None:
+        super().__init__(world)
+        self.losses = Losses()
+        self.chronicle = Chronicle()
+        self._expects_divergence = expects_divergence
+        self._requested: dict[tuple[Process, int], WriteRequested] = {}
+        self._seen: dict[Host, dict[Register, Floor]] = {}  # what each host has held, restarts included
+        self._reported: dict[tuple[str, ...], None] = {}  # each loss is told and counted once
+        self._was_noticed = False
+        world.clock.after(CHECK_EVERY_S, self._check_again)
+
+    # ------------------------------------------------------------ looking on
+
+    def on_event(self, process: Process, event: Event) -> None:
+        if isinstance(event, WriteRequested):
+            self._requested[process, event.token] = event
+
+    def on_news(self, process: Process, news: News) -> None:
+        if isinstance(news, RecordsChanged):
+            self._changed(process, news)
+        elif isinstance(news, WriteDone):
+            self._done(process, news)
+        elif isinstance(news, WriteRefused):
+            self.losses.writes_refused += 1
+            self.world.violate("L4", f"{process.host.name} refused a local write: {news.reason}")
+        elif isinstance(news, WorldTrouble) and news.code == "document-diverged":
+            self._was_noticed = True
+            if not self._expects_divergence:
+                self._diverged(news.document, f"{process.host.name} says: {news.detail}")
+
+    def on_start(self, process: Process) -> None:
+        """S1: what its last run has acknowledged is here; S4: and nothing that it knew to be replaced."""
+        state = state_of(process)
+        if state is None:
+            return
+        seen = self._seen.setdefault(process.host, {})
+        for register in [each for each in seen if _is_anothers(state, each)]:
+            del seen[register]  # saved lazily: it is no promise of this node
+        for record in self.chronicle.acknowledged.values():
+            if record.author == process.host.node and not process.host.rival:
+                self._check_kept(process, state, record)
+        for kind in state.view.kinds():
+            for item in state.view.items(kind):
+                for facet in item.facets:
+                    self._look(process, state, Register(kind, item.name, facet))
+
+    def on_end(self) -> None:
+        members = [host.process for host in self.world.truth.members() if host.process is not None]
+        for process in members:
+            state = state_of(process)
+            if state is not None:
+                for record in self.chronicle.acknowledged.values():
+                    self._check_kept(process, state, record)
+        self._check_summaries()
+        self._check_equal(members)
+        self.losses.writes_acknowledged = self.chronicle.writes
+        if self._expects_divergence and not self._was_noticed:
+            self.world.violate("S2", "replicas were made to diverge, and no node has noticed")
+
+    # ------------------------------------------------------------ S1 and L5
+
+    def _done(self, process: Process, done: WriteDone) -> None:
+        state, requested = state_of(process), self._requested.pop((process, done.token), None)
+        if state is None or requested is None:
+            return
+        for kind, item, facet, _ in requested.changes:
+            register = Register(kind, item, facet)
+            document = state.library.get(state.kinds.document_of(register) or "")
+            record = document.records.get(key_of(register, process.host.node)) if document else None
+            if record is None or str(record.dot) not in done.dots:
+                self._count(
+                    "lost_acknowledged", "S1", f"{process.host.name} does not hold what it just wrote"
+                )
+                continue
+            self.chronicle.shown((record,))
+            self.chronicle.told(record)
+
+    def _check_kept(self, process: Process, state: WorldState, record: Record) -> None:
+        """It is here, or there is a reason why nobody needs it."""
+        now = process.host.now(process, self.world.clock.now_s)
+        ms, scale = state.ms(now), state.fabric.config.world.retention_scale
+        if (
+            holds(process, record)
+            or self.chronicle.is_replaced(record)
+            or self.chronicle.is_done(record, ms, state.kinds, scale)
+            or state.gate.is_shut_out(record)
+        ):
+            return
+        if record.author == process.host.node:
+            self._count("lost_acknowledged", "S1", f"{process.host.name} has lost its own {record!r}")
+        else:
+            self._count("unexplained_missing", "L5", f"{process.host.name} lacks {record!r}")
+
+    # ------------------------------------------------------------ S4
+
+    def _changed(self, process: Process, changed: RecordsChanged) -> None:
+        state = state_of(process)
+        if state is not None:
+            for register in changed.registers:
+                self._look(process, state, Register(*register))
+
+    def _look(self, process: Process, state: WorldState, register: Register) -> None:
+        """What was replaced on this host is no head on it again, whatever was forgotten meanwhile."""
+        versions = state.view.versions(register)
+        seen = self._seen.setdefault(process.host, {}).setdefault(register, Floor())
+        for head in versions.heads():
+            if seen.is_under(head.dot):
+                self._count("resurrected", "S4", f"{process.host.name} shows {head!r} again")
+        records = list(versions.by_author.values())
+        for record in records:
+            seen.note(record)
+        self.chronicle.shown(records)
+
+    # ------------------------------------------------------------ S2
+
+    def _check_again(self) -> None:
+        self._check_summaries()
+        self.world.clock.after(CHECK_EVERY_S, self._check_again)
+
+    def _check_summaries(self) -> None:
+        """Replicas with equal heads or equal digests have equal content."""
+        by_heads: dict[tuple[str, bytes, bytes], list[Document]] = {}
+        by_digest: dict[tuple[str, bytes], list[Document]] = {}
+        for document in self._documents():
+            by_heads.setdefault((document.name, document.mark, document.summary()), []).append(document)
+            by_digest.setdefault((document.name, document.digest), []).append(document)
+        if not self._expects_divergence:
+            for heads, replicas in by_heads.items():
+                if not _have_equal_forms(replicas):
+                    self._diverged(heads[0], "forms with equal heads differ")
+        for digest, replicas in by_digest.items():
+            if any(each.records != replicas[0].records for each in replicas[1:]):
+                self._diverged(digest[0], "records with equal digests differ")
+
+    def _check_equal(self, members: list[Process]) -> None:
+        """In the end those who can reach each other hold the same records."""
+        states = [(process.host, state) for process in members if (state := state_of(process)) is not None]
+        for index, (host, state) in enumerate(states):
+            leader, theirs = next(
+                (other, each)
+                for other, each in states
+                if other is host or self.world.truth.together(other, host)
+            )
+            if leader is host or index == 0:
+                continue
+            for name in sorted({*_contents(state), *_contents(theirs)}):
+                if _contents(state).get(name) != _contents(theirs).get(name):
+                    self._diverged(name, f"in the end {host.name} and {leader.name} hold different records")
+
+    def _documents(self) -> Iterable[Document]:
+        for host in self.world.hosts:
+            state = None if host.process is None else state_of(host.process)
+            if state is not None:
+                yield from state.library.documents()
+
+    def _diverged(self, document: str, detail: str) -> None:
+        self._count("diverged", "S2", f"document {document}: {detail}")
+
+    def _count(self, loss: str, invariant: str, detail: str) -> None:
+        if (loss, detail) not in self._reported:
+            self._reported[loss, detail] = None
+            setattr(self.losses, loss, getattr(self.losses, loss) + 1)
+            self.world.violate(invariant, detail)
+
+
+def _is_anothers(state: WorldState, register: Register) -> bool:
+    return state.kinds.get(register.kind).group == "owner" and register.item != state.fabric.me
+
+
+def _contents(state: WorldState) -> dict[str, dict[str, Record]]:
+    return {document.name: document.records for document in state.library.documents() if document.records}
+
+
+def _have_equal_forms(replicas: list[Document]) -> bool:
+    states = [each.state() for each in replicas]
+    if all(state == states[0] for state in states[1:]):
+        return True
+    first = _form(states[0])
+    return all(_form(state) == first for state in states[1:])
+
+
+def _form(state: bytes) -> dict[str, Any]:
+    """What a pycrdt document holds, read as any peer would."""
+    doc: Doc[Any] = Doc()
+    values: Map[Any] = doc.get(ROOT, type=Map)
+    doc.apply_update(state)
+    return values.to_py() or {}

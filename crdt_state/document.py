@@ -3,6 +3,7 @@
 The records are the truth: for each key the version with the author's highest (run, number). They only ever grow
 newer. The pycrdt document is their form: it knows what another replica lacks. Whatever a delta does to the form
 (an older value put back, a key deleted, rubbish), the records stand, and `mend` makes the form agree with them.
+Native code sees no delta that has not been read first (`update`), and none that would wait in it for another.
 """
 
 from collections import OrderedDict
@@ -14,15 +15,14 @@ from pycrdt import Doc, Map, MapEvent, TransactionEvent
 
 from crdt_state.context import Context
 from crdt_state.record import KEY_CHARS, Record, RecordError, decode_record
+from crdt_state.update import ROOT, Update, UpdateError, read_update
 from crdt_state.varint import clocks_of
 
-ROOT = "records"
 DIGEST_BYTES = 16
-PENDING_BYTES_MAX = (
-    1_048_576  # deltas that changed nothing: they may be waiting in native memory for what never comes
-)
 REVISIONS_MAX = 4096  # digests remembered: a member's report is some seconds old when it arrives
 PEN_BITS = 53  # what a JavaScript client can count to
+PENS_MAX = 5_000  # as many as fit into a question: each run of each node adds one until the next generation
+PEN_TAKEN = "delta-pen-taken"  # somebody else draws with our pen: it is to be changed before we draw again
 
 Check = Callable[[Record], None]
 """Raises RecordError, whose reason is counted, unless the record may be taken."""
@@ -63,6 +63,7 @@ class Document:
         self._revision_of: dict[str, int] = {}
         self._revisions: OrderedDict[int, int] = OrderedDict()  # digest -> revision
         self._digest = 0
+        self._touched: dict[str, object] = {}  # by key: what a delta has put there
         self._strokes: list[bytes] = []
         self._stroke_start = 0
         self._open(pen)
@@ -85,12 +86,13 @@ class Document:
 
     def delta_since(self, summary: bytes) -> bytes:
         """What a replica with this state vector lacks. ValueError when that is no state vector."""
-        return self._doc.get_update(summary)
+        theirs = clocks_of(summary)
+        return b"" if theirs == self._clocks() else self._doc.get_update(summary)
 
     def lacks(self, summary: bytes) -> bool:
         """Whether the holder of this state vector has something that the form does not. False when it is none."""
         try:
-            theirs, ours = clocks_of(summary), clocks_of(self.summary())
+            theirs, ours = clocks_of(summary), self._clocks()
         except ValueError:
             return False
         return any(clock > ours.get(pen, 0) for pen, clock in theirs.items())
@@ -147,7 +149,7 @@ class Document:
         """What was drawn here since last asked."""
         if not self._strokes:
             return None
-        stop = clocks_of(self.summary()).get(self._pen, 0)
+        stop = self._clocks().get(self._pen, 0)
         stroke = Stroke(self._pen, self._stroke_start, stop, tuple(self._strokes))
         self._strokes, self._stroke_start = [], stop
         return stroke
@@ -156,36 +158,26 @@ class Document:
 
     def fits(self, stroke: Stroke) -> str:
         """How a pen's stroke fits: `known`, `next`, or `gap` when earlier ones are missing."""
-        clock = clocks_of(self.summary()).get(stroke.pen, 0)
+        clock = self._clocks().get(stroke.pen, 0)
         if clock >= stroke.stop:
             return "known"
         return "next" if clock >= stroke.start else "gap"
 
     def merge(self, updates: Sequence[bytes], check: Check) -> Merged:
         """Apply deltas; every record in them is checked on its own. What is no good is refused and set astray."""
-        before = self.summary()
         self._touched.clear()
-        try:
-            for update in updates:
-                self._doc.apply_update(update)
-        except ValueError:
-            refused = ["delta-malformed"]
-        except BaseException as error:
-            if not _is_native(error):
-                raise
-            self._reopen_empty()
-            return Merged(refused=("delta-malformed",), is_changed=True)
-        else:
-            refused = []
+        before = self._clocks()
+        fault = self._apply(updates)
+        refused = [fault] if fault else []
         accepted: list[Record] = []
         equivocal: list[tuple[Record, Record]] = []
-        for key in sorted(self._touched):
-            self._take(key, self._touched[key], check, accepted, refused, equivocal)
-        is_changed = self.summary() != before or bool(self._touched)
-        self._touched.clear()
-        if not is_changed:
-            self._count_idle(sum(map(len, updates)))
-        return Merged(tuple(accepted), tuple(refused), tuple(equivocal), is_changed)
+        touched, self._touched = self._touched, {}
+        for key in sorted(touched):
+            self._take(key, touched[key], check, accepted, refused, equivocal)
+        after = self._clocks()
+        if after.get(self._pen, 0) > before.get(self._pen, 0):
+            refused.append(PEN_TAKEN)
+        return Merged(tuple(accepted), tuple(refused), tuple(equivocal), bool(touched) or after != before)
 
     def take_loose(self, blob: bytes, check: Check) -> Merged:
         """A record that came by itself, by reconciliation."""
@@ -216,14 +208,11 @@ class Document:
     def restart(self, mark: bytes, pen: int, state: bytes = b"") -> bool:
         """Begin anew from this form; the records stay, and those that it lacks are astray. False: it was unreadable."""
         self.mark = mark
-        is_readable = True
-        try:
-            self._open(pen, state)
-        except BaseException as error:
-            if not isinstance(error, ValueError) and not _is_native(error):
-                raise
-            is_readable = False
-            self._reopen_empty()
+        self._open(pen)
+        is_readable = not state or not self._apply((state,))
+        if not is_readable:
+            self.is_whole = False
+        self._touched.clear()
         self.find_astray()
         return is_readable
 
@@ -233,15 +222,13 @@ class Document:
 
     def _open(self, pen: int, state: bytes = b"") -> None:
         doc: Doc[Any] = Doc(client_id=pen)
-        records: Map[Any] = doc.get(ROOT, type=Map)
+        self._pen, self._doc, self._map = pen, doc, doc.get(ROOT, type=Map)
         if state:
             doc.apply_update(state)
-        self._pen, self._doc, self._map = pen, doc, records
-        self._touched: dict[str, object] = {}
+        self._touched = {}
         self._is_drawing = False
         self._strokes.clear()
         self._stroke_start = 0
-        self._idle_bytes = 0
         self._subscriptions = (self._map.observe(self._saw_keys), self._doc.observe(self._saw_update))
 
     def _reopen_empty(self) -> None:
@@ -250,11 +237,36 @@ class Document:
         self.is_whole = False
         self.find_astray()
 
-    def _reopen(self) -> None:
-        """The same document without what waits in native memory."""
-        self._open(self._pen, self._doc.get_update())
-
     # -- inside
+
+    def _clocks(self) -> dict[int, int]:
+        return clocks_of(self.summary())
+
+    def _apply(self, updates: Sequence[bytes]) -> str:
+        """Apply what may be applied, up to the first that may not; what was wrong with that."""
+        clocks = self._clocks()
+        try:
+            for data in updates:
+                update = read_update(data)
+                _demand_fit(update, clocks)
+                self._doc.apply_update(data)
+                for pen, stop in update.stops.items():
+                    clocks[pen] = max(clocks.get(pen, 0), stop)
+        except UpdateError as error:
+            return error.reason
+        except ValueError:
+            return "delta-malformed"
+        except BaseException as error:
+            if not _is_native(error):
+                raise
+            self._reopen_empty()
+            return "delta-malformed"
+        if clocks != self._clocks():  # parts that wait for each other, in a circle: they may not stay
+            touched = self._touched
+            self._open(self._pen, self._doc.get_update())
+            self._touched = touched
+            return "delta-malformed"
+        return ""
 
     def _saw_keys(self, event: MapEvent) -> None:
         if self._is_drawing:
@@ -270,7 +282,7 @@ class Document:
         if not values:
             return
         if not self._strokes:
-            self._stroke_start = clocks_of(self.summary()).get(self._pen, 0)
+            self._stroke_start = self._clocks().get(self._pen, 0)
         self._is_drawing = True
         try:
             with self._doc.transaction():
@@ -295,6 +307,9 @@ class Document:
         held = self.records.get(key)
         if held is not None and value == held.blob:
             self.astray.pop(key, None)
+            return
+        if held is None and value is None:
+            self.astray.pop(key, None)  # rubbish has been rubbed out
             return
         try:
             record = self._read(key, value)
@@ -349,11 +364,6 @@ class Document:
         if len(self._revisions) > REVISIONS_MAX:
             self._revisions.popitem(last=False)
 
-    def _count_idle(self, size: int) -> None:
-        self._idle_bytes += size
-        if self._idle_bytes > PENDING_BYTES_MAX:
-            self._reopen()
-
 
 def form_from(records: Iterable[Record], pen: int) -> bytes:
     """The form of a document with these records and no history: the same bytes wherever it is made."""
@@ -367,6 +377,14 @@ def form_from(records: Iterable[Record], pen: int) -> bytes:
 
 _RUBBISH = ("record-malformed", "record-misplaced", "record-oversized", "record-forged")
 """What nobody will ever accept; other refusals depend on the roster or the date, and are left as they are."""
+
+
+def _demand_fit(update: Update, clocks: dict[int, int]) -> None:
+    """UpdateError when parts of it would wait in native memory, or nobody could ask for the document any more."""
+    if not update.fits(clocks):
+        raise UpdateError("delta-gapped")
+    if len(clocks) + len(update.stops) > PENS_MAX and len(clocks.keys() | update.stops.keys()) > PENS_MAX:
+        raise UpdateError("delta-pens")
 
 
 def _is_native(error: BaseException) -> bool:

@@ -79,7 +79,7 @@ class _Blob(msgspec.Struct, frozen=True, array_like=True):
 class Record:
     """A decoded record. Equal when every signed byte is."""
 
-    __slots__ = ("_body", "_content", "blob", "dot", "hash", "over", "register", "signature", "time")
+    __slots__ = ("_body", "_content", "_key", "blob", "dot", "hash", "over", "register", "signature", "time")
 
     def __init__(self, blob: bytes, signature: bytes, content: _Content) -> None:
         self.blob = blob
@@ -91,6 +91,7 @@ class Record:
         self.hash = int.from_bytes(hashlib.blake2b(blob, digest_size=16).digest(), "big")
         self._content = content
         self._body: Body | None = None
+        self._key = ""
 
     @property
     def author(self) -> NodeId:
@@ -113,9 +114,16 @@ class Record:
         return self._body
 
     @property
+    def content(self) -> bytes:
+        """What was signed."""
+        return _decode_blob(self.blob).content
+
+    @property
     def key(self) -> str:
         """Where it lies in its document."""
-        return key_of(self.register, self.author)
+        if not self._key:
+            self._key = key_of(self.register, self.author)
+        return self._key
 
     def is_over(self, dot: Dot) -> bool:
         """Whether the author had seen that version, or a later one by its author, in this register."""
@@ -168,12 +176,14 @@ def decode_record(blob: bytes) -> Record:
         content = _decode_content(outer.content)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise RecordError("record-malformed") from None
+    if _encode(outer) != blob:  # the signature does not cover how the pair is spelt: there is one spelling
+        raise RecordError("record-malformed")
     return Record(bytes(blob), outer.signature, content)
 
 
 def check_record(record: Record, identity: bytes) -> None:
     """RecordError unless `identity` signed exactly this, and its body can be read."""
-    if not verify(identity, record.signature, _CONTEXT + _decode_blob(record.blob).content):
+    if not verify(identity, record.signature, _CONTEXT + record.content):
         raise RecordError("record-forged")
     raw = record.body_bytes
     if raw is None:

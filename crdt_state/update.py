@@ -12,10 +12,16 @@ from crdt_state.record import KEY_CHARS, RECORD_BYTES_MAX
 from crdt_state.varint import CLOCK_MAX, PEN_MAX, VARINT_BYTES_MAX
 
 ROOT = "records"
-STRUCTS_MAX = 500_000  # in one update: some times as many as a full document has after years without a rebuild
+STRUCTS_MAX = (
+    500_000  # in one update: some times as many as a full document has after years without a rebuild
+)
 
 _ROOT = ROOT.encode()
-_GONE, _DELETED, _VALUES = 0, 1, 8  # what a struct may hold: nothing any more, deleted values, plain values ...
+_GONE, _DELETED, _VALUES = (
+    0,
+    1,
+    8,
+)  # what a struct may hold: nothing any more, deleted values, plain values ...
 _BUFFER = 116  # ... of which we draw one at a time, a blob
 _HAS_ORIGIN, _HAS_RIGHT, _HAS_KEY, _CONTENT = 0x80, 0x40, 0x20, 0x1F
 

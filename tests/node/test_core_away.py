@@ -12,10 +12,11 @@ from mesh.events import (
     Source,
     Woke,
 )
+from mesh.finding import SEEK_EVERY_S, TELL_EVERY_S
 from mesh.roster import RemovalEntry, encode_entry
 from mesh.trust import DAY_MS
 from mesh.wire import Addresses, Message, Refuse, Renewed, RosterEntries, RosterWanted
-from node.core import SEEK_EVERY_S, TELL_EVERY_S, NodeCore
+from node.core import NodeCore
 from tests.mesh.cores import at, core_of, counted, endpoint_of, only, sent_to
 from tests.mesh.puppet import Puppet, linked, over
 from tests.mesh.site import WALL_MS, days_after, make_site, reissued

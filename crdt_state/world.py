@@ -72,8 +72,9 @@ class World:
     def quarantine(self) -> Quarantine:
         return self.upkeep.quarantine
 
-    def verify(self) -> list[DocumentProof]:
+    def verify(self, now: Now) -> list[DocumentProof]:
         """What every member holds of each document, against what we hold."""
+        self._now = now.mono
         return verify(self.state, self.upkeep.holdings, self._diverged_now())
 
     def budget(self, now: Now) -> Budget:

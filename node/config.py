@@ -167,6 +167,45 @@ class TrustSection(Section, frozen=True, kw_only=True):
     ] = 30.0
 
 
+class WorldSection(Section, frozen=True, kw_only=True):
+    """The shared state of the plant. Use the same values on every node of a site."""
+
+    absence_days: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=3650,
+            description="A member that was not heard for longer no longer holds up the removal of what is done with; "
+            "what it then brings back of such things waits in its quarantine.",
+            extra={"unit": "days"},
+        ),
+    ] = 30.0
+
+
+class ApiSection(Section, frozen=True, kw_only=True):
+    """The local interface for browsers and other programs on this machine."""
+
+    enabled: Annotated[bool, Meta(description="Serve it at all.")] = True
+    listen: Annotated[
+        str,
+        Meta(
+            description="The address it listens on; another than loopback shows the plant to that network.",
+            extra={"allowed": "an IP address"},
+        ),
+    ] = "127.0.0.1"
+    listen_port: Annotated[
+        int,
+        Meta(ge=0, le=65535, description="TCP port; 0: any free one (fieldmesh world live tells which)."),
+    ] = 0
+    origins: Annotated[
+        tuple[Annotated[str, Meta(max_length=255, extra={"allowed": "https://HOST[:PORT]"})], ...],
+        Meta(
+            max_length=64,
+            description="Web pages that may read, besides those of this machine (https://HOST).",
+        ),
+    ] = ()
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a person can set."""
 
@@ -176,6 +215,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     membership: MembershipSection = MembershipSection()
     broker: BrokerSection = BrokerSection()
     trust: TrustSection = TrustSection()
+    world: WorldSection = WorldSection()
+    api: ApiSection = ApiSection()
 
 
 class Effective(NamedTuple):

@@ -3,6 +3,7 @@
 from mesh.dialling import Config as DiallingConfig
 from mesh.hearing import Config as HearingConfig
 from mesh.state import CoreConfig
+from mesh.world_config import WorldConfig
 from node.config import Config
 from node.release import RELEASE
 
@@ -25,5 +26,6 @@ def core_config(config: Config) -> CoreConfig:
         overlay_degree=membership.overlay_degree,
         certificate_days=config.trust.certificate_days,
         is_leaf=config.fabric.mode == "leaf",
+        world=WorldConfig(absence_days=config.world.absence_days),
         release=RELEASE,
     )

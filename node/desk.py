@@ -135,6 +135,17 @@ class Desk:
             )
         return found
 
+    @contextlib.contextmanager
+    def kindly(self, exit_code: Exit = Exit.FAILURE) -> Iterator[None]:
+        """What a command of a kind refuses becomes an error that a person gets to read, with names for ids."""
+        try:
+            yield
+        except RefusedError as error:
+            message = error.message
+            for node in self.roster.members():
+                message = message.replace(node, self.name(node))
+            raise FieldmeshError(message, error.cure, exit_code) from None
+
     # -- writing
 
     async def write(self, changes: Sequence[Change]) -> list[str]:
@@ -238,15 +249,6 @@ REFUSALS = {
 """Why the core refuses a write: what a person is told, and what to do about it."""
 
 _UNFORESEEN = ("the node refused it: {reason}", "docs/operations.md explains the reason", Exit.FAILURE)
-
-
-@contextlib.contextmanager
-def kindly(exit_code: Exit = Exit.FAILURE) -> Iterator[None]:
-    """What a command of a kind refuses becomes an error that a person gets to read."""
-    try:
-        yield
-    except RefusedError as error:
-        raise FieldmeshError(error.message, error.cure, exit_code) from None
 
 
 def limited(limit: int) -> int:

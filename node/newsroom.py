@@ -12,6 +12,7 @@ import structlog
 from mesh.events import (
     HAS_LEFT,
     CastDelivered,
+    ClaimLost,
     ClockDistrusted,
     Counted,
     IdentityCloned,
@@ -19,11 +20,18 @@ from mesh.events import (
     MembershipEnded,
     News,
     PeerChanged,
-    PeerReported,
+    RecordsChanged,
+    ResyncBegun,
     Reunited,
+    WorldTrouble,
+    WriteDone,
+    WriteRefused,
 )
 
 WATCHER_BACKLOG_MAX = 1000  # a watcher that does not keep up loses the oldest
+
+UNWATCHED = (Counted, CastDelivered, WriteDone, WriteRefused, RecordsChanged, ResyncBegun)
+"""News that come at machine rates: counters show how many, `fieldmesh world watch` what has changed."""
 
 log = structlog.get_logger("fieldmesh")
 
@@ -59,7 +67,7 @@ class Newsroom:
         filled = asyncio.Event()
 
         def listen(news: News) -> None:
-            if not isinstance(news, Counted | CastDelivered):
+            if not isinstance(news, UNWATCHED):
                 backlog.append(news)
                 filled.set()
 
@@ -95,8 +103,20 @@ def _log(news: News) -> None:
             log.error("membership-ended", reason=reason)
         case ClockDistrusted(offset_ms, why):
             log.error("clock-distrusted", offset_s=offset_ms / 1000, why=why, cure="set this machine's clock")
-        case Counted() | CastDelivered() | PeerReported():
-            pass
+        case _:
+            _log_world(news)
+
+
+def _log_world(news: News) -> None:
+    match news:
+        case WorldTrouble(code, document, node, detail):
+            log.error("world-trouble", code=code, document=document, id=node, detail=detail)
+        case ClaimLost(task, owner):
+            log.warning("claim-lost", task=task, owner=owner)
+        case ResyncBegun(document, peer, cause):
+            log.debug("resync", document=document, peer=peer, cause=cause)
+        case _:
+            pass  # machine rates: counted, or told to who asked
 
 
 def _log_clone(node: str, ours: bool, halted: bool) -> None:

@@ -21,6 +21,8 @@ from node.errors import FieldmeshError
 from node.fabrics import make_fabric
 from node.home import Home
 from node.join_server import JoinServer
+from node.live_documents import NodeDocuments
+from node.live_view import ApiConfig, serve_live_view
 from node.log import set_up_log
 from node.notify import Notifier
 from node.run_folder import tidy_run_folder
@@ -53,7 +55,12 @@ class RunningNode:
     async def run(self) -> None:
         """Until stopped by a signal, by `leave`, or cancelled."""
         self._listen_for_joiners()
-        services = {"stop": self._stop_when_asked, "control": self._control, "watchdog": self._watchdog}
+        services = {
+            "stop": self._stop_when_asked,
+            "control": self._control,
+            "watchdog": self._watchdog,
+            "live-view": self._live_view,
+        }
         if self.app.config.discovery.mdns:
             services["discovery"] = self._discovery.run
         if self._join is not None:
@@ -135,6 +142,16 @@ class RunningNode:
         verbs = Verbs(self.app, self.fabric.status, self._seen_by_mdns, self.stop)
         async with serve_control(self.app.home.run_dir() / "control.sock", verbs.handlers()):
             await asyncio.Event().wait()
+
+    async def _live_view(self) -> None:
+        api, app = self.app.config.api, self.app
+        documents = NodeDocuments(app.core.world.state.library, app.news)
+        await serve_live_view(
+            ApiConfig(api.enabled, api.listen, api.listen_port, api.origins),
+            documents,
+            app.home.run_dir(),
+            lambda name: app.deliver(Counted(name)),
+        )
 
     async def _watchdog(self) -> None:
         """Tell systemd when we have started and, while the loop turns, that we are alive and what we see."""

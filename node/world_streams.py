@@ -3,12 +3,14 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from crdt_state.queries import Query, is_match, row_of
 from crdt_state.record import Record
+from crdt_state.shapes import is_at, shape_of
 from mesh.events import News, RecordsChanged
 from mesh.hybrid import ms_of
 from node.desk import Desk, Result
@@ -46,6 +48,7 @@ async def watched(desk: Desk, query: Query, has_snapshot: bool) -> AsyncIterator
                 told = _change(desk, query, *_taken(pending))
                 if told is not None:
                     yield told
+                await asyncio.sleep(0)  # a watcher that keeps up would keep everything else from running
             if not await _within(filled, QUIET_S):
                 yield {"change": "quiet", "at_ms": desk.now_ms()}
 
@@ -85,7 +88,7 @@ def _exported(desk: Desk, document: str, record: Record) -> dict[str, Any]:
 async def _snapshot(desk: Desk, query: Query) -> AsyncIterator[Result]:
     sources = []
     limit = 1 << 62  # all of it: it is told slice by slice
-    async for found in desk.slices(query, limit=limit):
+    async for found in desk.slices(replace(query, standing_only=True), limit=limit):
         sources.extend(found.sources)
         for row in found.rows:
             yield {"change": "is", **row, "on": desk.name(row["by"])}
@@ -98,6 +101,9 @@ def _change(desk: Desk, query: Query, kind: str, name: str) -> Result | None:
         return None
     item = desk.view.item(kind, name)
     if item is None:
+        shape = shape_of(kind)
+        if shape.is_named_by_place and not is_at(name, query.path):
+            return None
         return {"change": "gone", "kind": kind, "item": name, "at_ms": desk.now_ms()}
     now_ms = desk.now_ms()
     if not is_match(item, query, now_ms):
@@ -120,5 +126,3 @@ async def _within(filled: asyncio.Event, wait_s: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-

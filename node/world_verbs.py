@@ -13,7 +13,7 @@ from crdt_state.record import Register
 from crdt_state.shapes import check_body, check_facet
 from node.alarm_verbs import AlarmVerbs
 from node.conflict_verbs import ConflictVerbs
-from node.desk import Desk, Driver, Result, found_in, kindly, limited, path_of
+from node.desk import Desk, Driver, Result, found_in, limited, path_of
 from node.errors import FieldmeshError
 from node.exits import Exit
 from node.fact_verbs import FactVerbs
@@ -39,7 +39,7 @@ class WorldVerbs:
             "world_place": self.place,
             "world_get": self.get,
             "world_set": self.set,
-            "world_list": self.list,
+            "world_list": self.listed,
             "world_watch": self.watch,
             "world_export": self.export,
             "world_documents": self.documents,
@@ -96,7 +96,7 @@ class WorldVerbs:
         fresh = desk.freshness(sources_of(found, now_ms))
         return {**self._named(row_of(found, now_ms)), "facets": facets, "freshness": fresh}
 
-    async def list(
+    async def listed(
         self,
         kind: str = "",
         path: str = "",
@@ -112,7 +112,7 @@ class WorldVerbs:
         rows: list[Row] = []
         sources = []
         more = ""
-        with kindly(Exit.USAGE):
+        with desk.kindly(Exit.USAGE):
             async for found in desk.slices(query, after, limited(limit)):
                 rows.extend(found.rows)
                 sources.extend(found.sources)
@@ -140,7 +140,7 @@ class WorldVerbs:
     ) -> Result:
         """Write a facet. With `merge` the fields that are not given stay, and those given as null go."""
         desk = self._desk
-        with kindly(Exit.USAGE):
+        with desk.kindly(Exit.USAGE):
             check_facet(kind, facet)
             if body is not None and merge:
                 body = evolved(desk.item(kind, item).value(facet), **body)
@@ -188,9 +188,7 @@ class WorldVerbs:
         now_ms = desk.now_ms()
         documents = msgspec.to_builtins(desk.core.world.verify(desk.now()))
         for document in documents:
-            document["members"] = [
-                {**each, "name": desk.name(each["node"])} for each in document["members"]
-            ]
+            document["members"] = [{**each, "name": desk.name(each["node"])} for each in document["members"]]
         standings = {each["standing"] for document in documents for each in document["members"]}
         return {
             "documents": documents,
@@ -231,5 +229,3 @@ class WorldVerbs:
 
     def _all_named(self, rows: list[Row]) -> list[Row]:
         return [self._named(row) for row in rows]
-
-

@@ -40,17 +40,18 @@ class Chronicle:
     def __init__(self) -> None:
         self.acknowledged: dict[str, Record] = {}  # the newest that its author was told is safe, by key
         self.writes = 0  # acknowledged
-        self.refused = 0
-        self._items: dict[tuple[str, str], Item] = {}
+        self._items: dict[tuple[str, str], dict[str, list[Record]]] = {}  # by facet: every version, in order
         self._floors: dict[Register, Floor] = {}
+        self._known: dict[Dot, None] = {}
+        self._collected: dict[str, Dot] = {}  # by key: the newest that was let go with good reason
 
     def shown(self, records: Iterable[Record]) -> None:
         """These are in some node's view."""
         for record in records:
-            versions = self._versions(record.register)
-            known = versions.by_author.get(record.author)
-            if known is None or known.dot[1:] < record.dot[1:]:
-                versions.put(record)
+            if record.dot not in self._known:
+                self._known[record.dot] = None
+                kind, name, facet = record.register
+                self._items.setdefault((kind, name), {}).setdefault(facet, []).append(record)
                 self._floors.setdefault(record.register, Floor()).note(record)
 
     def told(self, record: Record) -> None:
@@ -60,23 +61,39 @@ class Chronicle:
         if known is None or known.dot[1:] < record.dot[1:]:
             self.acknowledged[record.key] = record
 
-    def is_replaced(self, record: Record) -> bool:
-        """Whether some later version has replaced this one."""
-        floor = self._floors.get(record.register)
-        return floor is not None and floor.is_under(record.dot)
+    def collected(self, record: Record) -> None:
+        """Some node let it go, with good reason: nobody needs to have it."""
+        known = self._collected.get(record.key)
+        if known is None or known[1:] < record.dot[1:]:
+            self._collected[record.key] = record.dot
 
-    def is_done(self, record: Record, ms: int, kinds: Kinds, retention_scale: float) -> bool:
-        """Whether its item was deleted, or closed for long enough, so that nobody needs to keep it."""
-        item = self._items.get(record.register[:2])
-        if item is None:
+    def is_needless(self, record: Record) -> bool:
+        """Whether a later version has replaced this one, or it was let go with good reason."""
+        floor, collected = self._floors.get(record.register), self._collected.get(record.key)
+        is_replaced = floor is not None and floor.is_under(record.dot)
+        return is_replaced or (collected is not None and record.dot[1:] <= collected[1:])
+
+    def is_done(self, record: Record, before: int, kinds: Kinds, retention_scale: float) -> bool:
+        """Whether, of all that was written by then anywhere, its item was deleted, or closed for long enough."""
+        item, by_then = self._item(record, before), ms_of(before)
+        if not item.facets or record.time > before:
             return False
         if all(head.is_deletion for versions in item.facets.values() for head in versions.heads()):
             return True
         kind = kinds.get(item.kind)
-        is_old = ms_of(item.latest) <= ms - kind.retention_ms * retention_scale
-        return is_old and kind.is_closed(item, ms)
+        is_old = ms_of(item.latest) <= by_then - kind.retention_ms * retention_scale
+        return is_old and kind.is_closed(item, by_then)
 
-    def _versions(self, register: Register) -> Versions:
-        kind, name, facet = register
-        item = self._items.setdefault((kind, name), Item(kind, name))
-        return item.facets.setdefault(facet, Versions(register))
+    def _item(self, record: Record, before: int) -> Item:
+        """The item as it was by then, had everybody seen everything."""
+        kind, name, _ = record.register
+        item = Item(kind, name)
+        for facet, records in self._items.get((kind, name), {}).items():
+            versions = Versions(Register(kind, name, facet))
+            for each in records:
+                known = versions.by_author.get(each.author)
+                if each.time <= before and (known is None or known.dot[1:] < each.dot[1:]):
+                    versions.put(each)
+            if versions:
+                item.facets[facet] = versions
+        return item

@@ -15,6 +15,7 @@ from simulations.world import World
 
 HEAL_POLL_S = 0.01  # the resolution of heal times; links are looked at, not told
 NAMED_MAX = 5  # pairs named in a violation
+LOSS_MAX = 0.2  # L3 is a promise up to here
 GRACE_S = 3.0  # a verdict counts as false when its two nodes could reach each other for this long
 
 Pair = tuple[Process, NodeId]
@@ -195,7 +196,8 @@ class Falsehoods(Watcher):
         self.count = 0
 
     def on_news(self, process: Process, news: News) -> None:
-        if not isinstance(news, PeerChanged) or news.state != "unreachable":
+        is_promised = self.world.network.shape.loss <= LOSS_MAX
+        if not isinstance(news, PeerChanged) or news.state != "unreachable" or not is_promised:
             return
         for subject in self.world.hosts:
             if subject.node == news.node and self.world.truth.together(process.host, subject, GRACE_S):

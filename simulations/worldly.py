@@ -7,9 +7,19 @@ import msgspec
 from pycrdt import Doc, Map
 
 from crdt_state.document import ROOT, Document
+from crdt_state.headers import header_of
 from crdt_state.record import Record, Register, key_of
 from crdt_state.state import WorldState
-from mesh.events import Event, News, RecordsChanged, WorldTrouble, WriteDone, WriteRefused, WriteRequested
+from mesh.events import (
+    Effect,
+    Event,
+    News,
+    RecordsChanged,
+    WorldTrouble,
+    WriteDone,
+    WriteRefused,
+    WriteRequested,
+)
 from simulations.chronicle import Chronicle, Floor
 from simulations.host import Host, Process
 from simulations.memory import holds, state_of
@@ -39,7 +49,9 @@ class WorldChecker(Watcher):
         self.chronicle = Chronicle()
         self._expects_divergence = expects_divergence
         self._requested: dict[tuple[Process, int], WriteRequested] = {}
+        self._changed: dict[Process, dict[Register, None]] = {}  # since the last event
         self._seen: dict[Host, dict[Register, Floor]] = {}  # what each host has held, restarts included
+        self._shown: dict[Process, dict[Register, dict[str, Record]]] = {}  # what each shows now
         self._reported: dict[tuple[str, ...], None] = {}  # each loss is told and counted once
         self._was_noticed = False
         world.clock.after(CHECK_EVERY_S, self._check_again)
@@ -52,7 +64,7 @@ class WorldChecker(Watcher):
 
     def on_news(self, process: Process, news: News) -> None:
         if isinstance(news, RecordsChanged):
-            self._changed(process, news)
+            self._changed.setdefault(process, {}).update(dict.fromkeys(map(_register, news.registers)))
         elif isinstance(news, WriteDone):
             self._done(process, news)
         elif isinstance(news, WriteRefused):
@@ -62,6 +74,13 @@ class WorldChecker(Watcher):
             self._was_noticed = True
             if not self._expects_divergence:
                 self._diverged(news.document, f"{process.host.name} says: {news.detail}")
+
+    def on_handled(self, process: Process, event: Event, effects: list[Effect]) -> None:
+        """What has changed is durable by now, or its process is dead."""
+        state, changed = state_of(process), self._changed.pop(process, {})
+        if state is not None and process.alive:
+            for register in changed:
+                self._look(process, state, register)
 
     def on_start(self, process: Process) -> None:
         """S1: what its last run has acknowledged is here; S4: and nothing that it knew to be replaced."""
@@ -112,27 +131,24 @@ class WorldChecker(Watcher):
 
     def _check_kept(self, process: Process, state: WorldState, record: Record) -> None:
         """It is here, or there is a reason why nobody needs it."""
-        now = process.host.now(process, self.world.clock.now_s)
-        ms, scale = state.ms(now), state.fabric.config.world.retention_scale
-        if (
-            holds(process, record)
-            or self.chronicle.is_replaced(record)
-            or self.chronicle.is_done(record, ms, state.kinds, scale)
-            or state.gate.is_shut_out(record)
-        ):
+        if self.chronicle.is_needless(record) or holds(process, record) or state.gate.is_shut_out(record):
             return
         if record.author == process.host.node:
             self._count("lost_acknowledged", "S1", f"{process.host.name} has lost its own {record!r}")
         else:
             self._count("unexplained_missing", "L5", f"{process.host.name} lacks {record!r}")
 
-    # ------------------------------------------------------------ S4
+    def _vanished(self, process: Process, state: WorldState, record: Record) -> None:
+        """A node shows a version no more: it may, when the item was done with by all that was written anywhere."""
+        header = header_of(state, state.kinds.document_of(record.register) or "")
+        scale = state.fabric.config.world.retention_scale
+        if header is not None and self.chronicle.is_done(record, header.body.before, state.kinds, scale):
+            self.chronicle.collected(record)
+        told = self.chronicle.acknowledged.get(record.key)
+        if told is not None and told.dot == record.dot:
+            self._check_kept(process, state, record)
 
-    def _changed(self, process: Process, changed: RecordsChanged) -> None:
-        state = state_of(process)
-        if state is not None:
-            for register in changed.registers:
-                self._look(process, state, Register(*register))
+    # ------------------------------------------------------------ S4
 
     def _look(self, process: Process, state: WorldState, register: Register) -> None:
         """What was replaced on this host is no head on it again, whatever was forgotten meanwhile."""
@@ -141,10 +157,15 @@ class WorldChecker(Watcher):
         for head in versions.heads():
             if seen.is_under(head.dot):
                 self._count("resurrected", "S4", f"{process.host.name} shows {head!r} again")
-        records = list(versions.by_author.values())
-        for record in records:
+        shown = {record.key: record for record in versions.by_author.values()}
+        before = self._shown.setdefault(process, {}).get(register, {})
+        self._shown[process][register] = shown
+        for record in shown.values():
             seen.note(record)
-        self.chronicle.shown(records)
+        self.chronicle.shown(shown.values())
+        for key, record in before.items():
+            if key not in shown:
+                self._vanished(process, state, record)
 
     # ------------------------------------------------------------ S2
 
@@ -196,6 +217,10 @@ class WorldChecker(Watcher):
             self._reported[loss, detail] = None
             setattr(self.losses, loss, getattr(self.losses, loss) + 1)
             self.world.violate(invariant, detail)
+
+
+def _register(names: tuple[str, str, str]) -> Register:
+    return Register(*names)
 
 
 def _is_anothers(state: WorldState, register: Register) -> bool:

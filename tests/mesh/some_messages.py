@@ -35,7 +35,7 @@ def _of(info: inspect.Type) -> st.SearchStrategy:
             return st.one_of(*map(_of, types))
         case inspect.VarTupleType(item_type=item):
             largest = min(info.max_length or SIZE_MAX, 6)
-            return st.lists(_of(item), max_size=largest).map(tuple)
+            return st.lists(_of(item), min_size=info.min_length or 0, max_size=largest).map(tuple)
         case inspect.TupleType(item_types=items):
             return st.tuples(*map(_of, items))
         case inspect.IntType():
@@ -46,7 +46,7 @@ def _of(info: inspect.Type) -> st.SearchStrategy:
         case inspect.BoolType():
             return st.booleans()
         case inspect.StrType():
-            return st.text(max_size=min(info.max_length or SIZE_MAX, SIZE_MAX))
+            return st.text(min_size=info.min_length or 0, max_size=min(info.max_length or SIZE_MAX, SIZE_MAX))
         case inspect.BytesType():
             smallest = info.min_length or 0
             return st.binary(

@@ -121,6 +121,15 @@ def test_tags_are_never_used_twice_and_never_change() -> None:
         20: "Prune",
         21: "Inquiry",
         22: "Report",
+        23: "Told",
+        24: "Summaries",
+        25: "Wanted",
+        26: "Part",
+        27: "Busy",
+        28: "Push",
+        29: "Ranges",
+        30: "RecordsWanted",
+        31: "Records",
     }
 
 

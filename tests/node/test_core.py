@@ -50,6 +50,7 @@ from mesh.wire import (
     RosterEntries,
     RosterWanted,
     Row,
+    Told,
     Welcome,
     decode,
 )
@@ -153,7 +154,7 @@ def test_the_dialler_greets_at_the_door_and_confirms_what_it_is_answered() -> No
     answered = puppet.tell(at(1.02), puppet.welcome(hello, at(1.02)))
     kinds = [type(each) for each in sent_to(B, answered)]
     assert kinds[0] is Confirm
-    assert set(kinds[1:]) == {Beat, Probe}
+    assert set(kinds[1:]) == {Beat, Probe, Told}
     assert over(answered, B)[0] == (1, True)
     assert PeerChanged(B, "b", "alive", "heard directly") in answered
     assert core.state.links.peers() == [B]
@@ -171,7 +172,7 @@ def test_the_host_answers_at_the_inbox_and_is_linked_when_it_is_confirmed() -> N
     assert core.state.links.peers() == []
 
     confirmed = puppet.knock(at(1.01), puppet.confirmation(hello, welcome, at(1.01)))
-    assert {type(each) for each in sent_to(A, confirmed)} == {Beat, Probe}
+    assert {type(each) for each in sent_to(A, confirmed)} == {Beat, Probe, Told}
     assert PeerChanged(A, "a", "alive", "heard directly") in confirmed
     assert core.state.links.peers() == [A]
 

@@ -122,7 +122,7 @@ def test_a_welcome_that_nobody_asked_for_is_not_answered() -> None:
     assert messages(stranger.tell(at(0.91), welcome)) == []
 
 
-def test_two_cores_left_alone_say_no_more_than_beats_probes_and_their_replies() -> None:
+def test_cores_left_alone_say_no_more_than_beats_digests_probes_and_their_replies() -> None:
     """Nothing that once went wrong between them goes on echoing."""
     plant = Plant(SITE, 3).form()
     plant.loss = 0.5
@@ -135,7 +135,7 @@ def test_two_cores_left_alone_say_no_more_than_beats_probes_and_their_replies() 
     for process in plant.processes:
         sent = [each for when, each in process.effects if when >= quiet and isinstance(each, Send | SendAll)]
         said.update(type(each).__name__ for each in messages(sent))
-    assert set(said) <= {"Beat", "Probe", "ProbeReply"}
+    assert set(said) <= {"Beat", "Probe", "ProbeReply", "Told"}
     assert said["Beat"] <= 3 * 10 * 2.5
     assert said["Probe"] == said["ProbeReply"] <= 3 * 10 + 3
 

@@ -1,0 +1,145 @@
+"""The conflict ledger: what lost against a concurrent write, and deciding which value stands."""
+
+from collections.abc import Callable
+from typing import Any
+
+from crdt_state.item import Change, Item
+from crdt_state.kinds import conflict as _conflict
+from crdt_state.queries import LIMIT, Query, sources_of, version_of
+from crdt_state.record import Record, RecordError, Register, decode_record
+from node.desk import Desk, Result, found_in, limited, path_of
+from node.errors import FieldmeshError
+from node.exits import Exit
+
+CURRENT = "current"  # the choice that changes nothing: what stands now is right
+
+Row = dict[str, Any]
+
+
+class ConflictVerbs:
+    """The handlers of everything that starts with `conflicts_`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def handlers(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "conflicts_list": self.listed,
+            "conflicts_show": self.show,
+            "conflicts_settle": self.settle,
+        }
+
+    async def listed(
+        self, path: str = "", kind: str = "", settled: bool = False, limit: int = LIMIT
+    ) -> Result:
+        """The newest last. Settled ones only when asked for."""
+        desk = self._desk
+        states = ("open", "settled") if settled else ("open",)
+        rows, sources = await found_in(
+            desk, Query(("conflict",), path_of(path), states=states), limited(limit)
+        )
+        conflicts = [self._row(desk.item("conflict", row["item"])) for row in rows]
+        return {
+            "conflicts": [each for each in conflicts if not kind or each["kind"] == kind],
+            "freshness": desk.freshness(sources),
+        }
+
+    async def show(self, conflict: str) -> Result:
+        item = self._known(conflict)
+        fresh = self._desk.freshness(sources_of(item, self._desk.now_ms()))
+        return {**self._row(item), "freshness": fresh}
+
+    async def settle(
+        self,
+        conflict: str,
+        choice: str,
+        by: str = "",
+        login: str = "",
+        note: str = "",
+        anyway: bool = False,
+    ) -> Result:
+        """Make one of the values stand: by its number in `show`, its dot, or `current` for what stands now.
+
+        Without `anyway` a value that was written after the conflict, by somebody who knew better, is not replaced.
+        """
+        desk = self._desk
+        item = self._known(conflict)
+        entry = self._row(item)
+        if entry["state"] == "settled":
+            said = f"{entry['settled_by']} settled it already"
+            raise FieldmeshError(said, f"fieldmesh conflicts show {item.name}", Exit.USAGE)
+        register = Register(entry["kind"], entry["item"], entry["facet"])
+        chosen = None if choice == CURRENT else _chosen(entry, choice)
+        changes: list[Change] = []
+        if chosen is not None:
+            if not anyway:
+                self._refuse_overtaken(item.name, entry, register)
+            changes.append(Change(register, chosen["body"]))
+        with desk.kindly():
+            named = chosen["dot"] if chosen else CURRENT
+            changes += _conflict.settle(item, desk.signed(by, login), named, note)
+        dots = await desk.write(changes)
+        return {"conflict": self._row(desk.item("conflict", item.name)), "dots": dots}
+
+    # -- inside
+
+    def _known(self, name: str) -> Item:
+        return self._desk.known("conflict", name, "conflicts list --settled")
+
+    def _refuse_overtaken(self, name: str, entry: Row, register: Register) -> None:
+        """FieldmeshError when something that is no side of the conflict stands now."""
+        sides = {side["dot"] for side in entry["sides"]}
+        heads = self._desk.view.versions(register).heads()
+        later = [head for head in heads if str(head.dot) not in sides]
+        if later:
+            who = self._desk.name(later[0].author)
+            raise FieldmeshError(
+                f"{register} has been written again since, by {who}",
+                f"fieldmesh conflicts settle {name} {CURRENT} keeps that; --anyway replaces it",
+            )
+
+    def _row(self, item: Item) -> Row:
+        entry, settlement, is_readable = _conflict.view(item, self._desk.now_ms())
+        kind, name, facet = entry.register
+        records = [each for each in map(_decoded, (entry.winner, *entry.losers)) if each is not None]
+        standing = self._desk.view.versions(Register(kind, name, facet)).heads()
+        dots = {str(head.dot) for head in standing}
+        return {
+            "conflict": item.name,
+            "state": "open" if settlement is None else "settled",
+            "kind": kind,
+            "item": name,
+            "facet": facet,
+            "cause": entry.cause,
+            "found_ms": entry.found_ms,
+            "sides": [self._side(number, each, dots) for number, each in enumerate(records, 1)],
+            "current": [self._side(0, each, dots) for each in standing[:1]],
+            "settled_by": settlement.by if settlement else "",
+            "choice": settlement.choice if settlement else "",
+            "note": settlement.note if settlement else "",
+            "readable": is_readable and len(records) == len(entry.losers) + 1,
+        }
+
+    def _side(self, number: int, record: Record, standing: set[str]) -> Row:
+        row = version_of(record)
+        is_standing = row["dot"] in standing
+        return {"number": number, "on": self._desk.name(record.author), **row, "standing": is_standing}
+
+
+def _chosen(entry: Row, choice: str) -> Row:
+    for side in entry["sides"]:
+        if choice in (str(side["number"]), side["dot"]):
+            found: Row = side
+            return found
+    raise FieldmeshError(
+        f"{choice!r} is none of the {len(entry['sides'])} values of this conflict",
+        f"fieldmesh conflicts show {entry['conflict']} numbers them; {CURRENT} keeps what stands",
+        Exit.USAGE,
+    )
+
+
+def _decoded(blob: bytes) -> Record | None:
+    try:
+        return decode_record(blob)
+    except RecordError:
+        return None

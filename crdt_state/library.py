@@ -60,7 +60,7 @@ class Library:
     def open(self, name: str) -> Document | None:
         """The document of this name, new if need be; None when there are too many, or it can have no such name."""
         document = self._documents.get(name)
-        if document is None and self._may_open(name):
+        if document is None and self._has_room(name):
             mark, context = self.mark_for(name)
             document = self.open_at(name, mark, context)
         return document
@@ -70,6 +70,10 @@ class Library:
         document = self._documents[name] = Document(name, mark, self.new_pen())
         document.context.join(context)
         return document
+
+    def may_open(self, name: str, mark: bytes) -> bool:
+        """Whether there can be a new document of this name and generation."""
+        return name not in self._documents and self._has_room(name) and self.mark_for(name)[0] == mark
 
     def close(self, name: str) -> Document | None:
         """Forget a document that has been dropped."""
@@ -120,7 +124,7 @@ class Library:
             self._digests = (sums[0].digest(), sums[1].digest())
         return self._digests
 
-    def _may_open(self, name: str) -> bool:
+    def _has_room(self, name: str) -> bool:
         is_printable = 0 < len(name) <= NAME_CHARS_MAX and name.isprintable()
         return is_printable and len(self._documents) < DOCUMENTS_MAX
 

@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from crdt_state.budget import Budget
-from crdt_state.document import Document, Merged, Stroke
+from crdt_state.document import PEN_TAKEN, Document, Merged, Stroke
+from crdt_state.evidence_watch import EvidenceWatch, Pair
 from crdt_state.item import Change
 from crdt_state.kind import Kinds
+from crdt_state.manners import Manners
 from crdt_state.mending import Mending
 from crdt_state.proof import DocumentProof, verify
 from crdt_state.quarantine import Quarantine
-from crdt_state.record import Record, RecordError, Register
+from crdt_state.record import RecordError, Register
 from crdt_state.state import WorldState, blobs_of, body_of
 from crdt_state.upkeep import Upkeep
 from mesh.events import QuarantineDecided, WriteDone, WriteRefused, WriteRequested
@@ -24,6 +26,8 @@ from mesh.wire import Entry
 DIVERGED_AFTER_S = 2.0  # equal heads, other content: for less, it is a record that was on its way
 DIVERGED_FORGET_S = 15.0  # since it was last seen: reconciliation is tried at least as often as that
 
+EMPTY = b"\0"  # the state vector of a document without anything
+
 
 class World:
     """Implements `mesh.replicas.Shelf`; owns the exchange that keeps it equal to the peers', and the upkeep."""
@@ -34,6 +38,8 @@ class World:
         self.upkeep = Upkeep(self.state, saved, self._want, self._findings)
         self._fabric = fabric
         self._mending = Mending(self.state)
+        self._evidence = EvidenceWatch(self.state)
+        self._manners = Manners()
         self._diverged: dict[tuple[str, NodeId], tuple[float, float]] = {}  # seen first, and last
         self._now = float("-inf")
 
@@ -43,6 +49,7 @@ class World:
         self.state.show_all(now)
         self._mending.start(now)
         self.upkeep.start(now)
+        self._evidence.start(now)
         self.state.save_rows()
 
     def stop(self) -> None:
@@ -54,6 +61,7 @@ class World:
         self._mending.look_at_roster(now)
         for registers in self.state.take_changes().values():
             self.upkeep.changed(registers, now)
+            self._evidence.changed(registers, now)
         self.state.save_rows()
         self.exchange.flush(now)
 
@@ -80,6 +88,14 @@ class World:
     def budget(self, now: Now) -> Budget:
         """What the documents weigh, who makes them grow, and when they will be full."""
         return self.upkeep.growth.budget(now)
+
+    def equivocators(self) -> dict[NodeId, Pair]:
+        """Authors who have signed two contents under one dot, with the proof."""
+        return self._evidence.equivocators()
+
+    def ignored(self, now: Now) -> list[NodeId]:
+        """Peers that keep sending what no honest node sends, and are not listened to at the moment."""
+        return self._manners.ignored(now.mono)
 
     # -- writing
 
@@ -123,8 +139,11 @@ class World:
         return Entry(name, document.mark, document.digest, document.is_whole and not document.astray)
 
     def summary(self, name: str, mark: bytes) -> bytes | None:
-        document = self.state.library.open(name)
-        return document.summary() if document and document.mark == mark else None
+        library = self.state.library
+        document = library.get(name)
+        if document is None:  # opened when there is something to put into it: peers may name what they like
+            return EMPTY if library.may_open(name, mark) else None
+        return document.summary() if document.mark == mark else None
 
     def delta_since(self, name: str, mark: bytes, have: bytes) -> bytes | None:
         document = self._document(name, mark)
@@ -153,18 +172,36 @@ class World:
         return fresh
 
     def fits(self, name: str, mark: bytes, pen: int, start: int, stop: int) -> str:
-        document = self.state.library.open(name)
+        document = self.state.library.get(name)
+        if document is None and self.state.library.may_open(name, mark):
+            return "gap" if start else "next"
         if document is None or document.mark != mark:
             return "other"
         return document.fits(Stroke(pen, start, stop, ()))
 
-    def merge(self, sender: NodeId, name: str, mark: bytes, updates: Sequence[bytes], now: Now) -> bool:
+    def listens_to(self, peer: NodeId, now: Now) -> bool:
+        return not self._manners.is_ignored(peer, now.mono)
+
+    def merge(
+        self,
+        sender: NodeId,
+        name: str,
+        mark: bytes,
+        updates: Sequence[bytes],
+        now: Now,
+        is_pushed: bool = False,
+    ) -> bool:
+        library = self.state.library
         document = self._document(name, mark)
-        if document is None:
+        if document is None and library.may_open(name, mark):
+            document = library.open(name)
+        if document is None or not self.listens_to(sender, now):
             return False
         merged = self.state.merge(document, sender, updates, now)
-        self._took(document, sender, merged, now)
-        return merged.is_changed
+        self._took(document, sender, merged, now, is_pushed)
+        if not document.records and not document.mark:
+            library.close(name)
+        return merged.is_changed and not merged.refused
 
     def fetched(self, sender: NodeId, name: str, now: Now) -> None:
         document = self.state.library.get(name)
@@ -196,7 +233,7 @@ class World:
 
     def take_loose(self, sender: NodeId, name: str, mark: bytes, blobs: Sequence[bytes], now: Now) -> None:
         document = self._document(name, mark)
-        if document is None:
+        if document is None or not self.listens_to(sender, now):
             return
         for blob in blobs:
             self._took(document, sender, self.state.take_loose(document, sender, blob, now), now)
@@ -208,16 +245,18 @@ class World:
         document = self.state.library.get(name)
         return document if document is not None and document.mark == mark else None
 
-    def _took(self, document: Document, sender: NodeId, merged: Merged, now: Now) -> None:
+    def _took(
+        self, document: Document, sender: NodeId, merged: Merged, now: Now, is_pushed: bool = False
+    ) -> None:
         self.state.save_rows()
         if "record-stranger" in merged.refused:
             self._mending.strange(document)
+        if PEN_TAKEN in merged.refused:
+            document.restart(document.mark, self.state.library.new_pen(), document.state())
         for first, second in merged.equivocal:
-            self._equivocated(document, sender, first, second)
-
-    def _equivocated(self, document: Document, sender: NodeId, first: Record, second: Record) -> None:
-        detail = f"two contents under {first.dot} in {first.register}"
-        self.state.trouble("author-equivocates", document.name, first.author, detail)
+            self._evidence.met(first, second, now)
+        if self._manners.blames(sender, merged.refused, now.mono, is_pushed):
+            self._fabric.count("sender-ignored", sender)
 
     def _want(self, name: str) -> None:
         """Fetch a document from whoever is here, one of them."""

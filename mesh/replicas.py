@@ -57,8 +57,23 @@ class Shelf(Protocol):
         """`known`, `next`, `gap`, or `other` when that generation is not ours."""
         ...
 
-    def merge(self, sender: NodeId, name: str, mark: bytes, updates: Sequence[bytes], now: Now) -> bool:
-        """Take deltas, from a linked peer; whether anything is different now."""
+    def listens_to(self, peer: NodeId, now: Now) -> bool:
+        """Whether anything is taken from this peer: not while it keeps sending what no honest node sends."""
+        ...
+
+    def merge(
+        self,
+        sender: NodeId,
+        name: str,
+        mark: bytes,
+        updates: Sequence[bytes],
+        now: Now,
+        is_pushed: bool = False,
+    ) -> bool:
+        """Take deltas from a linked peer; whether they were all good, and something is different now.
+
+        What is pushed its sender has drawn or checked itself; else it is whatever the sender's replica has come to.
+        """
         ...
 
     def fetched(self, sender: NodeId, name: str, now: Now) -> None:

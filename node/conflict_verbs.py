@@ -68,16 +68,16 @@ class ConflictVerbs:
         if entry["state"] == "settled":
             said = f"{entry['settled_by']} settled it already"
             raise FieldmeshError(said, f"fieldmesh conflicts show {item.name}", Exit.USAGE)
-        register = Register(entry["kind"], entry["item"], entry["facet"])
-        chosen = None if choice == CURRENT else _chosen(entry, choice)
         changes: list[Change] = []
-        if chosen is not None:
+        chosen = CURRENT
+        if choice != CURRENT:
+            record = _chosen(item.name, self._sides(item), choice)
             if not anyway:
-                self._refuse_overtaken(item.name, entry, register)
-            changes.append(Change(register, chosen["body"]))
+                self._refuse_overtaken(item.name, entry, record.register)
+            changes.append(Change(record.register, None if record.is_deletion else record.body))
+            chosen = str(record.dot)
         with desk.kindly():
-            named = chosen["dot"] if chosen else CURRENT
-            changes += _conflict.settle(item, desk.signed(by, login), named, note)
+            changes += _conflict.settle(item, desk.signed(by, login), chosen, note)
         dots = await desk.write(changes)
         return {"conflict": self._row(desk.item("conflict", item.name)), "dots": dots}
 
@@ -98,10 +98,16 @@ class ConflictVerbs:
                 f"fieldmesh conflicts settle {name} {CURRENT} keeps that; --anyway replaces it",
             )
 
+    def _sides(self, item: Item) -> list[Record]:
+        """The values that were written at once: those of the conflict's own register, whatever an entry says."""
+        entry, _, _ = _conflict.view(item, self._desk.now_ms())
+        records = map(_decoded, (entry.winner, *entry.losers))
+        return [each for each in records if each is not None and each.register == Register(*entry.register)]
+
     def _row(self, item: Item) -> Row:
         entry, settlement, is_readable = _conflict.view(item, self._desk.now_ms())
         kind, name, facet = entry.register
-        records = [each for each in map(_decoded, (entry.winner, *entry.losers)) if each is not None]
+        records = self._sides(item)
         standing = self._desk.view.versions(Register(kind, name, facet)).heads()
         dots = {str(head.dot) for head in standing}
         return {
@@ -126,14 +132,13 @@ class ConflictVerbs:
         return {"number": number, "on": self._desk.name(record.author), **row, "standing": is_standing}
 
 
-def _chosen(entry: Row, choice: str) -> Row:
-    for side in entry["sides"]:
-        if choice in (str(side["number"]), side["dot"]):
-            found: Row = side
-            return found
+def _chosen(name: str, sides: list[Record], choice: str) -> Record:
+    for number, record in enumerate(sides, 1):
+        if choice in (str(number), str(record.dot)):
+            return record
     raise FieldmeshError(
-        f"{choice!r} is none of the {len(entry['sides'])} values of this conflict",
-        f"fieldmesh conflicts show {entry['conflict']} numbers them; {CURRENT} keeps what stands",
+        f"{choice!r} is none of the {len(sides)} values of this conflict",
+        f"fieldmesh conflicts show {name} numbers them; {CURRENT} keeps what stands",
         Exit.USAGE,
     )
 

@@ -68,12 +68,16 @@ def moved(path: Path) -> Finding:
     return Finding("store-moved", detail, cure)
 
 
-def log_torn(path: Path, frames: int, commits: int) -> Finding:
-    """The write that the cut interrupted may end in one commit that nobody was told of; a second one was."""
-    was_told = commits > 1
-    what = "some of them had been acknowledged" if was_told else "none of them had been acknowledged"
-    detail = f"the log of {path} was cut short when this node last stopped: {frames} pages are lost, {what}"
-    return Finding("store-log-torn", detail, f"{_PEERS}; {_LOOK_AT_THE_DISK}", doubts=was_told)
+def log_torn(path: Path, pages: int) -> Finding:
+    """Of the one write that the cut interrupted."""
+    detail = f"the last write to {path} was cut short: {pages} pages are lost, nothing in them had been acknowledged"
+    return Finding("store-log-torn", detail, "nothing: it was never done", doubts=False)
+
+
+def log_damaged(path: Path, aside: Path, commits: int, saved: str) -> Finding:
+    """A write begins when the one before it is on the disk: of two that are broken, one had been acknowledged."""
+    detail = f"the log of {path} was damaged before its last {commits} writes; {saved}. The damaged file is {aside}"
+    return Finding("store-log-damaged", detail, f"{_PEERS}; {_LOOK_AT_THE_DISK}")
 
 
 def open_to_others(path: Path, mode: int, is_closed: bool) -> Finding:

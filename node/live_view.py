@@ -265,11 +265,11 @@ async def _serve(
 def _tell_closed(config: ApiConfig, error: OSError, count: Callable[[str], None]) -> None:
     address = f"{config.bind}:{config.port}"
     if error.errno == errno.EADDRINUSE:
-        cure = "set another [api] port, or end the program that has this one"
+        cure = "set another [api] listen_port, or end the program that has this one"
         log.warning("api-port-taken", address=address, cure=cure)
         count("api-port-taken")
     else:
-        cure = "is [api] bind an address of this machine, and can the run folder be written?"
+        cure = "is [api] listen an address of this machine, and can the run folder be written?"
         log.warning("api-not-open", address=address, error=str(error), cure=cure)
         count("api-not-open")
 

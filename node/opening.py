@@ -12,7 +12,7 @@ from node.exits import Exit
 from node.findings import Finding
 from node.marks import Note, read_note
 from node.salvage import finish_exchange, salvage
-from node.wal_tail import Frame, lost, read_frames, wal_of
+from node.wal_tail import lost, read_frames, wal_of
 
 MAGIC = b"SQLite format 3\0"
 HEADERS = (MAGIC + b"\x10\0\1\1\0\x40\x20\x20", MAGIC + b"\x10\0\2\2\0\x40\x20\x20")
@@ -35,19 +35,24 @@ def open_database(path: Path, note_path: Path) -> Opened:
         found = list(_close_to_others(path))
         frames = read_frames(wal_of(path))
         has_run = note_path.exists() or bool(frames)
+        pages, commits = lost(wal_of(path), frames)
+        if has_run and is_hollow(path):
+            return _mended(path, note_path, StoreError("damaged", "", ""), found)
+        if commits > 1:
+            return _mended(path, note_path, StoreError("damaged", "", ""), found, commits)
+        if pages:
+            found.append(findings.log_torn(path, pages))
         try:
-            if has_run and is_hollow(path):
-                return _mended(path, note_path, StoreError("damaged", "", ""), found)
             with translated(path):
-                connection, torn = _whole(path, frames, has_run)
+                connection = _whole(path, has_run)
         except StoreError as error:
             if error.reason != "damaged":
                 raise
             return _mended(path, note_path, error, found)
-        return Opened(connection, (*found, *torn), is_mended=False)
+        return Opened(connection, tuple(found), is_mended=False)
 
 
-def mend(path: Path, note_path: Path, error: StoreError) -> Finding:
+def mend(path: Path, note_path: Path, error: StoreError, commits_lost: int = 0) -> Finding:
     """A sound file is at `path` again, with what could be saved."""
     note = read_note(note_path) or Note(0)
     if not path.exists():
@@ -57,6 +62,9 @@ def mend(path: Path, note_path: Path, error: StoreError) -> Finding:
     if not _begins_like_sqlite(path):
         saved = salvage(path, note, "store-not-a-database")
         return findings.not_a_database(path, saved.aside, saved.sentence)
+    if commits_lost:  # each row has a check of its own: those behind the break are as good as those before it
+        saved = salvage(path, note, "store-log-damaged")
+        return findings.log_damaged(path, saved.aside, commits_lost, saved.sentence)
     saved = salvage(path, note, "store-damaged")
     return findings.damaged(path, saved.aside, error.detail, saved.sentence)
 
@@ -66,37 +74,31 @@ def is_hollow(path: Path) -> bool:
     return not path.exists() or path.stat().st_size == 0
 
 
-def _mended(path: Path, note_path: Path, error: StoreError, found: list[Finding]) -> Opened:
-    finding = mend(path, note_path, error)
+def _mended(
+    path: Path, note_path: Path, error: StoreError, found: list[Finding], commits_lost: int = 0
+) -> Opened:
+    finding = mend(path, note_path, error, commits_lost)
     with translated(path):
-        connection, _ = _whole(path, [], has_run=True)
+        connection = _whole(path, has_run=True)
     return Opened(connection, (*found, finding), is_mended=True)
 
 
-def _whole(path: Path, frames: list[Frame], has_run: bool) -> tuple[sqlite3.Connection, list[Finding]]:
+def _whole(path: Path, has_run: bool) -> sqlite3.Connection:
     if not is_hollow(path) and not _has_our_header(path):
         raise _damage("its first bytes are not a store's")
     connection = connect(path)
     try:
-        found = _torn(connection, path, frames)
         _require_known(connection, path)
         _require_sound(connection)
         if not kv.is_made(connection):
             if has_run:
                 raise _damage("it has no table of rows")
             kv.make(connection)
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # a torn end is not met again
     except BaseException:
         connection.close()
         raise
-    return connection, found
-
-
-def _torn(connection: sqlite3.Connection, path: Path, frames: list[Frame]) -> list[Finding]:
-    if not frames:
-        return []
-    _, recovered, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    pages, commits = lost(frames, recovered)
-    return [findings.log_torn(path, pages, commits)] if pages else []
+    return connection
 
 
 def _require_known(connection: sqlite3.Connection, path: Path) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from mesh.cast_sync import PAYLOAD_BYTES_MAX
@@ -17,14 +16,15 @@ from mesh.events import (
     RenewalRequested,
 )
 from mesh.ids import NodeId
-from mesh.roster import Roster
 from mesh.wire import TOPIC_CHARS_MAX, Report
 from node.app import NodeApp
 from node.doctor import Examined, examine
 from node.errors import FieldmeshError
 from node.exits import Exit
+from node.members import the_member
 from node.release import RELEASE
 from node.views import PeerView
+from node.world_verbs import WorldVerbs
 
 EXAM_WAIT_S = 1.5  # a linked peer answers in milliseconds; the silent ones are findings themselves
 DONE_WAIT_S = 10.0
@@ -60,6 +60,7 @@ class Verbs:
             "cast": self.cast,
             "leave": self.leave,
             "watch": self.watch,
+            **WorldVerbs(self._app).handlers(),
         }
 
     async def status(self) -> Result:
@@ -143,7 +144,7 @@ class Verbs:
                 Exit.NOT_A_STEWARD,
             )
         self._require_part()
-        node = _the_member(state.roster, member)
+        node = the_member(state.roster, member)
         if node == state.me:
             raise FieldmeshError(
                 "a steward cannot remove itself", "run the command on another steward", Exit.USAGE
@@ -278,38 +279,6 @@ async def _poll(is_done: Callable[[], bool], wait_s: float) -> bool:
             return False
         await asyncio.sleep(POLL_EVERY_S)  # the core tells nobody of every change it makes
     return True
-
-
-def _the_member(roster: Roster, name_or_id: str) -> NodeId:
-    """The one member of this name or id, or FieldmeshError."""
-    members = roster.members()
-    found = [node for node in members if node == name_or_id] or [
-        node for node in members if roster.name(node) == name_or_id
-    ]
-    if not found:
-        _refuse_second_removal(roster, name_or_id)
-        raise FieldmeshError(
-            f"there is no member called {name_or_id}", "fieldmesh member list shows all", Exit.USAGE
-        )
-    if len(found) > 1:
-        raise FieldmeshError(
-            f"{len(found)} members are called {name_or_id}: {', '.join(sorted(found))}",
-            "say which by its id; fieldmesh peers shows which is here",
-            Exit.USAGE,
-        )
-    return found[0]
-
-
-def _refuse_second_removal(roster: Roster, name_or_id: str) -> None:
-    """FieldmeshError when whoever had this name or id has been removed already."""
-    for removal in filter(None, map(roster.removal, roster.removed())):
-        if name_or_id in (removal.node, removal.name):
-            at = datetime.fromtimestamp(removal.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-            raise FieldmeshError(
-                f"{removal.name} ({removal.node}) was removed already, on {at}: {removal.reason}",
-                "nothing is left to do; fieldmesh member list shows everybody who was removed",
-                Exit.USAGE,
-            )
 
 
 def _peer(view: PeerView, mono: float) -> Result:

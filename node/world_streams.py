@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from crdt_state.freshness import Source
 from crdt_state.queries import Query, is_match, row_of
 from crdt_state.record import Record
 from crdt_state.shapes import is_at, shape_of
@@ -86,7 +87,7 @@ def _exported(desk: Desk, document: str, record: Record) -> dict[str, Any]:
 
 
 async def _snapshot(desk: Desk, query: Query) -> AsyncIterator[Result]:
-    sources = []
+    sources: list[Source] = []
     limit = 1 << 62  # all of it: it is told slice by slice
     async for found in desk.slices(replace(query, standing_only=True), limit=limit):
         sources.extend(found.sources)

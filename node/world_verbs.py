@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from crdt_state.freshness import Source
 from crdt_state.item import Change, evolved
 from crdt_state.kinds import KINDS
 from crdt_state.kinds.paths import children_of
@@ -110,7 +111,7 @@ class WorldVerbs:
         desk = self._desk
         query = self._query(kind, path, author, states, closed)
         rows: list[Row] = []
-        sources = []
+        sources: list[Source] = []
         more = ""
         with desk.kindly(Exit.USAGE):
             async for found in desk.slices(query, after, limited(limit)):

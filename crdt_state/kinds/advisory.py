@@ -107,7 +107,7 @@ def is_closed(item: Item, now_ms: int) -> bool:
     return has_feedback or now_ms >= valid_until_ms(item)
 
 
-KIND = Kind("advisory", (ADVICE, FEEDBACK), "day", is_closed=is_closed)
+KIND = Kind("advisory", (ADVICE, FEEDBACK), "day", merged_facets=(FEEDBACK,), is_closed=is_closed)
 
 
 def valid_until_ms(item: Item) -> int:

@@ -11,7 +11,7 @@ from crdt_state.kinds.bodies import change_own, described, own_of, read_own
 from mesh.ids import NodeId
 from mesh.wire import Count
 
-KIND = Kind("capability", writers="owner")
+KIND = Kind("capability", writers="owner", revives=True)
 
 
 class CapabilityBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ def is_closed(item: Item, _now_ms: int) -> bool:
     return all(record.is_deletion for record in item.facet().by_author.values())
 
 
-KIND = Kind("fact", each_observes=True, is_closed=is_closed)
+KIND = Kind("fact", each_observes=True, revives=True, is_closed=is_closed)
 
 
 class FactBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -165,13 +165,12 @@ def test_an_alarm_out_of_service_is_out_of_sight_until_it_is_returned(one: Cut) 
 def test_out_of_service_hides_suppressed_which_hides_shelved(one: Cut) -> None:
     acknowledged(raised(one))
     seen = []
-    for command in (
-        lambda item: alarm.shelve(item, HOUR, "noise", "maria", NOW),
-        lambda item: alarm.suppress(item, "still", "logic"),
-        lambda item: alarm.take_out_of_service(item, "replaced", "jan"),
-    ):
-        one.do(0, command(one.item()))
-        seen.append(state(one))
+    one.do(0, alarm.shelve(one.item(), HOUR, "noise", "maria", NOW))
+    seen.append(state(one))
+    one.do(0, alarm.suppress(one.item(), "still", "logic"))
+    seen.append(state(one))
+    one.do(0, alarm.take_out_of_service(one.item(), "replaced", "jan"))
+    seen.append(state(one))
     assert seen == ["shelved", "suppressed", "out-of-service"]
     assert alarm.view(one.item(), NOW).underlying is AlarmState.ACKNOWLEDGED
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from crdt_state.item import Item
+from crdt_state.item import Change, Item
 from crdt_state.kind import day_name
 from crdt_state.kinds import task
 from crdt_state.kinds.refusal import RefusedError
@@ -96,7 +96,7 @@ def test_a_task_that_is_handed_over_is_the_others_with_the_first_claims_time(cut
 
 @pytest.mark.parametrize(("end", "status"), [(task.done, "done"), (task.fail, "failed")])
 def test_an_ended_task_is_closed_and_says_how(
-    cut: Cut, end: Callable[..., tuple[task.Change, ...]], status: str
+    cut: Cut, end: Callable[..., tuple[Change, ...]], status: str
 ) -> None:
     claim(cut, 0)
     cut.do(0, end(cut.item(), ME, NOW, "two strokes", "jan"))

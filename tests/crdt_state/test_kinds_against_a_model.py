@@ -1,0 +1,251 @@
+"""Three replicas that meet in part, in any order, against a dumb model that knows every write: they say the same."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from crdt_state.item import Change, Item
+from crdt_state.kind import day_name
+from crdt_state.kinds import (
+    KINDS,
+    advisory,
+    alarm,
+    asset,
+    capability,
+    conflict,
+    evidence,
+    fact,
+    frame,
+    generation,
+    holding,
+    policy,
+    task,
+)
+from crdt_state.kinds.refusal import RefusedError
+from crdt_state.kinds.values import Quality
+from crdt_state.record import Body, Register
+from mesh.hybrid import time_of
+from tests.crdt_state import dumb_model as dumb
+from tests.crdt_state.records import HOUR, IDENTITIES, MINUTE, NOW, SECOND, Replica
+
+PLACES = 3
+NODES = tuple(identity.node for identity in IDENTITIES[:PLACES])
+SKEW_MS = (0, 3 * SECOND, -2 * SECOND)  # clocks of one site differ a little
+THING, DAY_ITEM = "acme/leeds#hot", day_name(NOW, "a")
+ITEMS = {
+    "asset": "acme/leeds",
+    "fact": THING,
+    "alarm": THING,
+    "policy": "egress",
+    "generation": "asset",
+    "evidence": f"{NODES[0]}-a",
+    **dict.fromkeys(("task", "advisory", "conflict"), DAY_ITEM),
+    **dict.fromkeys(("capability", "frame", "holding"), NODES[0]),
+}
+GARBAGE: dict[str, Any] = {
+    **dict.fromkeys(("active", "occurrences", "until_ms", "since", "status", "verdict", "withdrawn"), "x"),
+    **dict.fromkeys(("severity", "number", "cpu", "value"), ["x"]),
+    **dict.fromkeys(("out", "occurrence", "owner", "handed_to", "unit", "text", "rules", "t", "docs"), 7),
+    **dict.fromkeys(("choice", "first", "title"), 7),
+    "garbage": True,
+}
+
+places = st.integers(0, PLACES - 1)
+numbers = st.integers(1, 4)
+
+Act = Callable[[Item, int, int, int], tuple[Change, ...]]  # item, place, number, the place's time in ms
+
+ASSET: dict[str, Act] = {
+    "describe": lambda item, place, n, ms: asset.describe(item, {"unit": f"u{n}"}),
+    "delete": lambda item, place, n, ms: asset.delete(item),
+}
+FACT: dict[str, Act] = {
+    "observe": lambda item, place, n, ms: fact.observe(item, NODES[place], n > 2, ms),
+    "doubt": lambda item, place, n, ms: fact.observe(item, NODES[place], n > 2, ms, Quality.UNCERTAIN),
+    "withdraw": lambda item, place, n, ms: fact.withdraw(item, NODES[place]),
+}
+ALARM: dict[str, Act] = {
+    "raise": lambda item, place, n, ms: alarm.raise_(item, f"{place}-{ms}", ms, n, value=n / 2),
+    "return": lambda item, place, n, ms: alarm.return_to_normal(item, ms),
+    "acknowledge": lambda item, place, n, ms: alarm.acknowledge(item, f"p{place}", ms),
+    "shelve": lambda item, place, n, ms: alarm.shelve(item, n * MINUTE, "noise", "me", ms),
+    "unshelve": lambda item, place, n, ms: alarm.unshelve(item, ms),
+    "suppress": lambda item, place, n, ms: alarm.suppress(item, f"r{n}", "me"),
+    "unsuppress": lambda item, place, n, ms: alarm.unsuppress(item, "me"),
+    "out": lambda item, place, n, ms: alarm.take_out_of_service(item, f"r{n}", "me"),
+    "in": lambda item, place, n, ms: alarm.return_to_service(item, "me"),
+}
+TASK: dict[str, Act] = {
+    "offer": lambda item, place, n, ms: task.offer(item, f"t{n}", "me"),
+    "claim": lambda item, place, n, ms: task.claim(item, NODES[place], time_of(ms), n * MINUTE),
+    "renew": lambda item, place, n, ms: task.renew(item, NODES[place], time_of(ms), n * MINUTE),
+    "release": lambda item, place, n, ms: task.release(item, NODES[place], ms),
+    "hand over": lambda item, place, n, ms: task.hand_over(
+        item, NODES[place], NODES[n % PLACES], time_of(ms), MINUTE
+    ),
+    "withdraw": lambda item, place, n, ms: task.withdraw(item, ms),
+    "done": lambda item, place, n, ms: task.done(item, NODES[place], ms),
+    "fail": lambda item, place, n, ms: task.fail(item, NODES[place], ms),
+}
+ADVISORY: dict[str, Act] = {
+    "advise": lambda item, place, n, ms: advisory.advise(item, {"text": f"t{n}"}),
+    "useful": lambda item, place, n, ms: advisory.give_feedback(item, NODES[place], "useful"),
+    "wrong": lambda item, place, n, ms: advisory.give_feedback(item, NODES[place], "wrong"),
+    "withdraw": lambda item, place, n, ms: advisory.withdraw(item),
+}
+
+
+def _write(item: Item, facet: str, body: dict[str, Any] | None) -> tuple[Change, ...]:
+    return (Change(Register(item.kind, item.name, facet), body),)
+
+
+OTHERS: dict[str, Act] = {
+    "capability": lambda item, place, n, ms: capability.announce(item, {"cpu": n}),
+    "policy": lambda item, place, n, ms: policy.set_rules(item, {"a": n}),
+    "frame": lambda item, place, n, ms: _write(item, "", {"t": {"p": [n, "good", ms]}}),
+    "holding": lambda item, place, n, ms: _write(item, "", {"docs": {"asset": ["ab", "cd", n]}}),
+    "generation": lambda item, place, n, ms: _write(item, "", {"number": n}),
+    "evidence": lambda item, place, n, ms: _write(item, "", {"first": bytes([n])}),
+    "conflict": lambda item, place, n, ms: (
+        conflict.settle(item, "me", f"c{n}") if item.facets else _write(item, "", {"cause": "heal"})
+    ),
+}
+
+
+class KindsMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.replicas = [Replica(place) for place in range(PLACES)]
+        self.model = dumb.Model(PLACES)
+        self.now_ms = NOW
+
+    @rule(place=places, act=st.sampled_from(sorted(ASSET)), n=numbers)
+    def asset(self, place: int, act: str, n: int) -> None:
+        self._act("asset", ASSET[act], place, n)
+
+    @rule(place=places, act=st.sampled_from(sorted(FACT)), n=numbers)
+    def fact(self, place: int, act: str, n: int) -> None:
+        self._act("fact", FACT[act], place, n)
+
+    @rule(place=places, act=st.sampled_from(sorted(ALARM)), n=numbers)
+    def alarm(self, place: int, act: str, n: int) -> None:
+        self._act("alarm", ALARM[act], place, n)
+
+    @rule(place=places, act=st.sampled_from(sorted(TASK)), n=numbers)
+    def task(self, place: int, act: str, n: int) -> None:
+        self._act("task", TASK[act], place, n)
+
+    @rule(place=places, act=st.sampled_from(sorted(ADVISORY)), n=numbers)
+    def advisory(self, place: int, act: str, n: int) -> None:
+        self._act("advisory", ADVISORY[act], place, n)
+
+    @rule(place=places, kind=st.sampled_from(sorted(OTHERS)), n=numbers)
+    def others(self, place: int, kind: str, n: int) -> None:
+        self._act(kind, OTHERS[kind], place, n)
+
+    @rule(
+        place=places,
+        register=st.sampled_from([(kind, facet) for kind in ITEMS for facet in KINDS.get(kind).facets]),
+        body=st.sampled_from((None, GARBAGE)),
+    )
+    def garbage_or_a_deletion(self, place: int, register: tuple[str, str], body: Body | None) -> None:
+        kind, facet = register
+        self._act(kind, lambda item, *_: _write(item, facet, body), place, 0)
+
+    @rule(giver=places, taker=places, chance=st.randoms(use_true_random=False), is_whole=st.booleans())
+    def meet(self, giver: int, taker: int, chance: Random, is_whole: bool) -> None:
+        held = list(self.replicas[giver].records.values())
+        count = len(held) if is_whole else chance.randint(0, len(held))
+        for record in chance.sample(held, count):
+            self.replicas[taker].take([record], self._ms(taker))
+            self.model.met(taker, record)
+
+    @rule(ms=st.sampled_from((1, SECOND, MINUTE, HOUR)))
+    def time_passes(self, ms: int) -> None:
+        self.now_ms += ms
+
+    @rule()
+    def all_meet(self) -> None:
+        for giver in self.replicas:
+            for place, taker in enumerate(self.replicas):
+                taker.take(giver.records.values(), self._ms(place))
+                for record in giver.records.values():
+                    self.model.met(place, record)
+        told = [_told(replica, self.now_ms) for replica in self.replicas]
+        assert told == [_expected(self.model, self.now_ms)] * PLACES
+        looks = [_look(replica, self.now_ms) for replica in self.replicas]
+        assert looks == looks[:1] * PLACES
+
+    def teardown(self) -> None:
+        self.all_meet()
+
+    def _act(self, kind: str, act: Act, place: int, n: int) -> None:
+        replica, ms = self.replicas[place], self._ms(place)
+        try:
+            changes = act(replica.item(kind, ITEMS[kind]), place, n, ms)
+        except RefusedError:
+            return
+        for change in changes:
+            self.model.wrote(place, replica.write(change.register, change.body, ms), change.body)
+
+    def _ms(self, place: int) -> int:
+        return self.now_ms + SKEW_MS[place]
+
+
+def _look(replica: Replica, now: int) -> list[str]:
+    """Every kind's whole view, as text: what is equal looks equal."""
+    modules = (asset, fact, alarm, task, advisory, capability, policy, frame, holding, generation, conflict)
+    return [
+        repr(module.view(replica.item(module.KIND.name, ITEMS[module.KIND.name]), now))
+        for module in (*modules, evidence)
+    ]
+
+
+def _told(replica: Replica, now: int) -> dict[str, object]:
+    """What the kinds say, in the model's words."""
+    of = {kind: replica.item(kind, name) for kind, name in ITEMS.items()}
+    a, f, al = asset.view(of["asset"], now), fact.view(of["fact"], now), alarm.view(of["alarm"], now)
+    t, ad = task.view(of["task"], now), advisory.view(of["advisory"], now)
+    who = {each.author for each in al.acknowledgements}
+    severity = al.severity if al.is_active else None
+    return {
+        "asset": (a.is_listed, a.body.unit, bool(a.conflicts)),
+        "fact": (tuple(each.author for each in f.observations), f.value, f.is_known, f.disagreeing),
+        "alarm": (al.state, al.underlying, al.is_active, set(al.outstanding), who, severity),
+        "task": (t.state, t.owner, set(t.lost_claims)),
+        "advisory": (ad.advice.text, {each.author: each.verdict for each in ad.feedback}, bool(ad.conflicts)),
+        "capability": capability.view(of["capability"], now).body.cpu,
+        "frame": {tag: each.value for tag, each in frame.view(of["frame"], now).tags.items()},
+        "holding": {name: each[2] for name, each in holding.view(of["holding"], now)[0].docs.items()},
+        "policy": policy.view(of["policy"], now).rules,
+        "generation": generation.view(of["generation"], now)[0].number,
+        "evidence": evidence.view(of["evidence"], now)[0].first,
+        "conflict": conflict.is_closed(of["conflict"], now),
+    }
+
+
+def _expected(model: dumb.Model, now: int) -> dict[str, object]:
+    return {
+        "asset": dumb.asset(model, ITEMS["asset"], now),
+        "fact": dumb.fact(model, THING, now),
+        "alarm": dumb.alarm(model, THING, now),
+        "task": dumb.task(model, DAY_ITEM, now),
+        "advisory": dumb.advisory(model, DAY_ITEM, now),
+        "capability": dumb.own("capability", model, NODES[0], "cpu", 0),
+        "frame": {tag: each[0] for tag, each in dumb.own("frame", model, NODES[0], "t", {}).items()},
+        "holding": {name: each[2] for name, each in dumb.own("holding", model, NODES[0], "docs", {}).items()},
+        "policy": dumb.plain("policy", model, "egress", "rules", {}),
+        "generation": dumb.plain("generation", model, "asset", "number", 0),
+        "evidence": dumb.plain("evidence", model, ITEMS["evidence"], "first", b""),
+        "conflict": model.winner("conflict", DAY_ITEM, "settled") is not None,
+    }
+
+
+TestKinds = KindsMachine.TestCase
+TestKinds.settings = settings(
+    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

@@ -118,6 +118,8 @@ class Exchange:
         return {kind: _reader(verb) for kind, verb in verbs.items()}
 
     def push(self, sender: NodeId, push: Push, now: Now) -> None:
+        if not self._shelf.listens_to(sender, now):
+            return
         fit = self._pushing.take(sender, push, now)
         if fit == "gap":
             self._pulling.want(sender, push.name, "gap")
@@ -132,6 +134,8 @@ class Exchange:
             self._state.send(sender, Summaries(entries, told.cause), traffic=Traffic.STATE)
 
     def summaries(self, sender: NodeId, summaries: Summaries, now: Now) -> None:
+        if not self._shelf.listens_to(sender, now):
+            return
         cause = summaries.cause if summaries.cause in CAUSES else "other"
         for theirs in summaries.entries:
             ours = self._shelf.entry(theirs.name)
@@ -148,6 +152,8 @@ class Exchange:
             return
         entry = self._shelf.entry(wanted.name)
         if entry is None or wanted.offset or entry.digest == wanted.digest:
+            return
+        if not self._shelf.listens_to(sender, now):
             return
         if self._shelf.lacks(wanted.name, wanted.mark, wanted.have):
             self._pulling.want(sender, wanted.name, "lacking")

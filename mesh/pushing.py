@@ -36,12 +36,13 @@ class Pushing:
         return not all(pushed)
 
     def take(self, sender: NodeId, push: Push, now: Now) -> str:
-        """A peer's push; how it fitted (see Shelf.fits)."""
+        """A peer's push; how it fitted (see Shelf.fits). What was not all good is no more passed on than a gap is."""
         fit = self._shelf.fits(push.name, push.mark, push.pen, push.start, push.stop)
         if fit != "next" or not is_sealed(self._state, sender, push):
             return fit
-        if self._shelf.merge(sender, push.name, push.mark, push.updates, now):
-            self._pass_on(sender, push)
+        if not self._shelf.merge(sender, push.name, push.mark, push.updates, now, is_pushed=True):
+            return "gap"
+        self._pass_on(sender, push)
         return fit
 
     def wake_at(self) -> float:

@@ -48,7 +48,7 @@ ITEMS = {
 }
 GARBAGE: dict[str, Any] = {
     **dict.fromkeys(("active", "occurrences", "until_ms", "since", "status", "verdict", "withdrawn"), "x"),
-    **dict.fromkeys(("severity", "number", "cpu", "value"), ["x"]),
+    **{field: ["x"] for field in ("severity", "number", "cpu", "value")},
     **dict.fromkeys(("out", "occurrence", "owner", "handed_to", "unit", "text", "rules", "t", "docs"), 7),
     **dict.fromkeys(("choice", "first", "title"), 7),
     "garbage": True,

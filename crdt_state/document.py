@@ -126,6 +126,10 @@ class Document:
             self.astray[record.key] = None
         return True
 
+    def remember(self, record: Record) -> None:
+        """Take a record that was saved; `restart` finds out how the form stands to it."""
+        self._join(record)
+
     def mend(self, keys: Iterable[str]) -> None:
         """Draw these astray records anew, and rub out what is no record."""
         drawn: dict[str, bytes | None] = {}
@@ -210,10 +214,9 @@ class Document:
         self.mark = mark
         self._open(pen)
         is_readable = not state or not self._apply((state,))
-        if not is_readable:
-            self.is_whole = False
-        self._touched.clear()
-        self.find_astray()
+        drawn, self._touched = self._touched, {}  # reading each key again would cost as much as all the rest
+        self.is_whole = self.is_whole and is_readable
+        self.astray = {key: None for key, record in self.records.items() if drawn.get(key) != record.blob}
         return is_readable
 
     def find_astray(self) -> None:

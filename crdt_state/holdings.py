@@ -53,8 +53,11 @@ class Holdings:
         if now.mono < self._at:
             return
         self._at = now.mono + self._config.holding_every_s
+        fabric = self._state.fabric
+        if fabric.halted or fabric.is_behind_disk:
+            return  # what is not on the disk is not held
         digest = self._state.library.digests()[0]
-        if (digest != self._said or now.mono >= self._at_latest) and not self._state.fabric.halted:
+        if digest != self._said or now.mono >= self._at_latest:
             self._said = digest
             self._at_latest = now.mono + self._config.holding_at_least_s
             self._say(now)

@@ -154,5 +154,5 @@ def _load_record(document: Document, key: str, blob: bytes) -> list[str]:
         return [error.reason]
     if record.key != key:
         return ["record-misplaced"]
-    document.hold(record)
+    document.remember(record)
     return []

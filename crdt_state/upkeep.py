@@ -14,7 +14,11 @@ from crdt_state.quarantine import Quarantine
 from crdt_state.record import Register
 from crdt_state.redating import redate
 from crdt_state.state import WorldState
+from mesh.events import Write
 from mesh.now import Now
+from mesh.state import DOUBT_KEY, DOUBT_TABLE
+
+SURE_AFTER_S = 60.0  # of being among peers: documents of the largest size have been fetched by then
 
 
 class Upkeep:
@@ -37,10 +41,13 @@ class Upkeep:
         self._ledger = Ledger(state)
         self._claims = ClaimsWatch(state)
         self._alarms = OwnAlarms(state)
+        self._sure_at = float("inf")
         state.library.mark_for = self.generations.mark_for
 
     def start(self, now: Now) -> None:
         self.growth.start(now)
+        if self._state.fabric.birth.doubts:
+            self._sure_at = now.mono + SURE_AFTER_S
         self.holdings.start(now)
         headers = [item.name for item in self._state.view.items(GENERATION)]
         for name in headers:
@@ -68,6 +75,7 @@ class Upkeep:
             if redated:
                 self._state.fabric.count("record-redated")
             self._alarms.tick(self._all_findings(), now)
+        self._dispel_doubts(now)
 
     def wake_at(self) -> float:
         return min(
@@ -76,6 +84,13 @@ class Upkeep:
             self._ledger.wake_at(),
             self._alarms.wake_at(),
         )
+
+    def _dispel_doubts(self, now: Now) -> None:
+        """After some time among peers a store that had lost something holds again what they know."""
+        fabric = self._state.fabric
+        if now.mono >= self._sure_at and fabric.links.peers() and not fabric.is_behind_disk:
+            self._sure_at = float("inf")
+            fabric.persist([Write(DOUBT_TABLE, DOUBT_KEY, None)])
 
     def _all_findings(self) -> dict[str, str]:
         findings = self._findings()

@@ -176,6 +176,11 @@ class QuarantineDecided:
     is_merged: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PersistResumed:
+    """Everything that could not be made durable is on the disk now."""
+
+
 Event = (
     Woke
     | EndpointFound
@@ -197,6 +202,7 @@ Event = (
     | PersistFailed
     | WriteRequested
     | QuarantineDecided
+    | PersistResumed
 )
 
 

@@ -35,8 +35,14 @@ from mesh.wire import (
 TELL_S = (1.0, 2.0)  # between two tellings of a random peer
 NEW_PEER_EVERY_S = 0.3  # a peer that has just come is told again, in case that was lost ...
 NEW_PEER_S = 3.0  # ... for so long, or until we are equal
+DIFFERING_S = 1.0  # so is one that was found to differ, for so long ...
+DIFFERING_EVERY_S = (
+    2.0,
+    30.0,
+)  # ... and again after a pause, longer each time: we may not be able to become equal
 SUMMARIES_EVERY_S = 0.2  # answers to one peer's tellings while we differ ...
 SUMMARIES_EVERY_MAX_S = 2.0  # ... and at the most, when we cannot become equal
+SUMMARIES_OF_NEW_S = 0.3  # the most for a peer that has come: it stops asking by itself
 RANGES_EVERY_S = 0.5  # reconciliations of one peer ...
 RANGES_EVERY_MAX_S = 10.0  # ... that do not help
 LOOSE_BYTES_MAX = 120_000  # records in one message, under a frame
@@ -52,8 +58,16 @@ class Exchange:
         self._pushing = Pushing(state, shelf)
         self._pulling = Pulling(state, shelf)
         self._summaries_pacing = Pacing(SUMMARIES_EVERY_S, SUMMARIES_EVERY_MAX_S)
+        self._new_summaries_pacing = Pacing(SUMMARIES_EVERY_S, SUMMARIES_OF_NEW_S)
+        self._differing_pacing = Pacing(*DIFFERING_EVERY_S)
         self._ranges_pacing = Pacing(RANGES_EVERY_S, RANGES_EVERY_MAX_S)
-        self._new: dict[NodeId, tuple[float, float]] = {}  # linked peers that have come: tell again at, until
+        self._pacings = (
+            self._summaries_pacing,
+            self._new_summaries_pacing,
+            self._differing_pacing,
+            self._ranges_pacing,
+        )
+        self._new: dict[NodeId, tuple[float, float]] = {}  # linked peers to be told again: at, until
         self._tell_at = float("inf")
 
     # -- what happens to links
@@ -67,10 +81,8 @@ class Exchange:
 
     def forget(self, peer: NodeId) -> None:
         """The links with this peer have ended."""
-        self._new.pop(peer, None)
+        self._settled(peer)
         self._pulling.forget(peer)
-        self._summaries_pacing.settled(peer)
-        self._ranges_pacing.settled(peer)
 
     def want(self, peer: NodeId, name: str, cause: str) -> None:
         """Fetch what this peer has of a replica."""
@@ -129,7 +141,11 @@ class Exchange:
     def told(self, sender: NodeId, told: Told, now: Now) -> None:
         if told.digests == self._shelf.digests():
             self._settled(sender)
-        elif self._summaries_pacing.may(sender, now.mono):
+            return
+        if sender not in self._new and self._differing_pacing.may(sender, now.mono):
+            self._new[sender] = (now.mono + NEW_PEER_EVERY_S, now.mono + DIFFERING_S)
+        pacing = self._new_summaries_pacing if told.cause == "join" else self._summaries_pacing
+        if pacing.may(sender, now.mono):
             entries = self._shelf.entries(told.digests)
             self._state.send(sender, Summaries(entries, told.cause), traffic=Traffic.STATE)
 
@@ -199,8 +215,8 @@ class Exchange:
 
     def _settled(self, peer: NodeId) -> None:
         self._new.pop(peer, None)
-        self._summaries_pacing.settled(peer)
-        self._ranges_pacing.settled(peer)
+        for pacing in self._pacings:
+            pacing.settled(peer)
 
     def _reconcile(self, sender: NodeId, wanted: Wanted, now: Now) -> None:
         ours = self._shelf.fingerprints(wanted.name, wanted.mark)

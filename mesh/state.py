@@ -105,6 +105,7 @@ class FabricState:
         self.own = keys.root.verify_chain(keys.chain)
         self.endpoints: tuple[Endpoint, ...] = ()
         self.broker_up = config.is_leaf  # a leaf has none that could be down
+        self.is_behind_disk = False  # the disk refuses: what we know is not yet what we hold for sure
         self.halted = ""  # why this node takes no further part, or empty
         self.roster = Roster(keys.root, saved.get(ROSTER_TABLE))
         self.book = PeerBook(saved.get(ENDPOINT_TABLE))

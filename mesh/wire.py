@@ -305,7 +305,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True, tag=26):
 
 
 class Busy(msgspec.Struct, frozen=True, array_like=True, tag=27):
-    """I serve as many as I can: ask again after this, or somebody else."""
+    """I serve as many as I can: ask again after this. 0: I do not have it, ask somebody else."""
 
     name: Name
     retry_ms: Count

@@ -27,6 +27,7 @@ from mesh.events import (
     News,
     Persist,
     PersistFailed,
+    PersistResumed,
     Send,
     SendAll,
     SetAccess,
@@ -48,6 +49,9 @@ from node.store import Store
 
 INBOX_FRAMES_MAX = (
     20_000  # some seconds of the busiest link; beyond it frames are dropped, counted and repaired
+)
+WITHHELD_MAX = (
+    10_000  # acknowledgements that wait for the disk; who asked for older ones has given up long ago
 )
 COUNTERS_MAX = 4096  # names times peers
 BATCH_MAX = 64  # events handled before other tasks get a turn; one sync of the disk serves them all
@@ -83,7 +87,8 @@ class NodeApp:
         self.home = home
         self.config = config
         self.keys = keys
-        self.keeping = Keeping(store)
+        self.keeping = Keeping(store, self._caught_up)
+        self._withheld: deque[Effect] = deque(maxlen=WITHHELD_MAX)
         self.news = Newsroom()
         self.counters: Counter[tuple[str, str]] = Counter()
         self.started_at = time.monotonic()
@@ -138,7 +143,7 @@ class NodeApp:
     # -- the task that owns the core
 
     async def _drive(self) -> None:
-        batch = Batch(self.keeping, self._carry_out)
+        batch = Batch(self.keeping, self._carry_out, self._withheld.append)
         batch.take_on(self.core.start(self.now()))
         await self._finish(batch)
         for text in self.config.fabric.seeds:
@@ -149,7 +154,7 @@ class NodeApp:
 
     async def _work(self) -> None:
         """Handle what is in the inbox, with one write to the disk for all of it, then let others run."""
-        batch = Batch(self.keeping, self._carry_out)
+        batch = Batch(self.keeping, self._carry_out, self._withheld.append)
         for _ in range(min(len(self._inbox), BATCH_MAX)):
             event = self._inbox.popleft()
             self._frames_waiting -= isinstance(event, FrameReceived)
@@ -168,6 +173,12 @@ class NodeApp:
             self.deliver(PersistFailed(reason))
         self.tell_findings()
         self._arm()
+
+    def _caught_up(self) -> None:
+        """The disk has taken what it had refused: what waited for that is acknowledged now."""
+        while self._withheld:
+            self._carry_out(self._withheld.popleft())
+        self.deliver(PersistResumed())
 
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Send | SendAll | Dial | Hangup):

@@ -14,8 +14,14 @@ class Batch:
     Until the first Persist effects are carried out at once; from there on they wait for the disk.
     """
 
-    def __init__(self, keeping: Keeping, carry_out: Callable[[Effect], None]) -> None:
+    def __init__(
+        self,
+        keeping: Keeping,
+        carry_out: Callable[[Effect], None],
+        withhold: Callable[[Effect], None] = lambda _: None,
+    ) -> None:
         self._keeping = keeping
+        self._withhold = withhold  # takes acknowledgements that cannot be given yet
         self._carry_out = carry_out
         self._waiting: list[Sequence[Effect]] = []  # one sequence for each event
         self._writes: list[Write] = []
@@ -62,7 +68,9 @@ class Batch:
 
     def _pass_on(self, effect: Effect) -> None:
         """Nothing is acknowledged while anything at all is not on the disk."""
-        if not (isinstance(effect, WriteDone) and self._keeping.held):
+        if isinstance(effect, WriteDone) and self._keeping.held:
+            self._withhold(effect)
+        else:
             self._carry_out(effect)
 
 

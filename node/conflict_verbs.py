@@ -6,7 +6,7 @@ from typing import Any
 from crdt_state.item import Change, Item
 from crdt_state.kinds import conflict as _conflict
 from crdt_state.queries import LIMIT, Query, sources_of, version_of
-from crdt_state.record import Record, RecordError, Register, decode_record
+from crdt_state.record import Record, RecordError, Register, check_record, decode_record
 from node.desk import Desk, Result, found_in, limited, path_of
 from node.errors import FieldmeshError
 from node.exits import Exit
@@ -99,10 +99,21 @@ class ConflictVerbs:
             )
 
     def _sides(self, item: Item) -> list[Record]:
-        """The values that were written at once: those of the conflict's own register, whatever an entry says."""
+        """The values that were written at once, as their authors have signed them, whatever an entry says."""
         entry, _, _ = _conflict.view(item, self._desk.now_ms())
-        records = map(_decoded, (entry.winner, *entry.losers))
+        records = map(self._proven, (entry.winner, *entry.losers))
         return [each for each in records if each is not None and each.register == Register(*entry.register)]
+
+    def _proven(self, blob: bytes) -> Record | None:
+        try:
+            record = decode_record(blob)
+            identity = self._desk.roster.identity(record.author)
+            if identity is None:
+                return None
+            check_record(record, identity)
+        except RecordError:
+            return None
+        return record
 
     def _row(self, item: Item) -> Row:
         entry, settlement, is_readable = _conflict.view(item, self._desk.now_ms())
@@ -141,10 +152,3 @@ def _chosen(name: str, sides: list[Record], choice: str) -> Record:
         f"fieldmesh conflicts show {name} numbers them; {CURRENT} keeps what stands",
         Exit.USAGE,
     )
-
-
-def _decoded(blob: bytes) -> Record | None:
-    try:
-        return decode_record(blob)
-    except RecordError:
-        return None

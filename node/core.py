@@ -33,6 +33,7 @@ from mesh.events import (
     MemberAdmitted,
     MembershipEnded,
     PersistFailed,
+    PersistResumed,
     QuarantineDecided,
     RemovalRequested,
     RenewalRequested,
@@ -139,6 +140,7 @@ class NodeCore:
             RenewalRequested: self._renewal_requested,
             CertificateInstalled: self._certificate_installed,
             PersistFailed: self._persist_failed,
+            PersistResumed: self._persist_resumed,
             WriteRequested: self.world.request,
             QuarantineDecided: self.world.decide,
         }
@@ -520,7 +522,11 @@ class NodeCore:
     def _certificate_installed(self, installed: CertificateInstalled, now: Now) -> None:
         self._upkeep.installed(installed.chain, now)
 
+    def _persist_resumed(self, _: PersistResumed, __: Now) -> None:
+        self._state.is_behind_disk = False
+
     def _persist_failed(self, failed: PersistFailed, now: Now) -> None:
+        self._state.is_behind_disk = True
         self._state.count(f"persist-failed-{failed.reason}")
 
 

@@ -1,7 +1,7 @@
 """Keeping: writes made durable; what the disk refuses is held, tried again, and goes before anything later."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -26,7 +26,8 @@ class Disk(Protocol):
 class Keeping:
     """Stands between the core's Persist and the store. Cancelling it leaves a whole transaction or none."""
 
-    def __init__(self, store: Disk) -> None:
+    def __init__(self, store: Disk, caught_up: Callable[[], None] = lambda: None) -> None:
+        self._caught_up = caught_up  # called when all that had been held is on the disk
         self.commits = 0  # transactions that reached the disk
         self.rows = 0  # rows in them
         self.given_up = 0  # rows that were held for too long among too many, and are not saved at all
@@ -96,7 +97,9 @@ class Keeping:
         self.rows += len(rows)
         self._held.clear()
         self._held_bytes = 0
-        self._has_held.clear()
+        if self._has_held.is_set():
+            self._has_held.clear()
+            self._caught_up()
         return ""
 
 

@@ -69,9 +69,13 @@ class Chronicle:
 
     def is_needless(self, record: Record) -> bool:
         """Whether a later version has replaced this one, or it was let go with good reason."""
-        floor, collected = self._floors.get(record.register), self._collected.get(record.key)
-        is_replaced = floor is not None and floor.is_under(record.dot)
-        return is_replaced or (collected is not None and record.dot[1:] <= collected[1:])
+        floor = self._floors.get(record.register)
+        return (floor is not None and floor.is_under(record.dot)) or self.is_collected(record)
+
+    def is_collected(self, record: Record) -> bool:
+        """Whether it, or a later one by its author, was let go with good reason."""
+        collected = self._collected.get(record.key)
+        return collected is not None and record.dot[1:] <= collected[1:]
 
     def is_done(self, record: Record, before: int, kinds: Kinds, retention_scale: float) -> bool:
         """Whether, of all that was written by then anywhere, its item was deleted, or closed for long enough."""

@@ -19,11 +19,14 @@ def holds(process: Process, record: Record) -> bool:
     held = document.records.get(record.key) if document else None
     if held is not None and held.dot[1:] >= record.dot[1:]:
         return True
-    if any(
-        each.record.dot[1:] >= record.dot[1:]
-        for each in process.core.world.quarantine.listed()
-        if each.key == record.key
-    ):
+    if is_aside(process, record):
         return True
     versions = state.view.versions(record.register).by_author.values()
     return any(each.is_over(record.dot) for each in versions)
+
+
+def is_aside(process: Process, record: Record) -> bool:
+    """Whether it waits in this node's quarantine."""
+    assert isinstance(process.core, NodeCore)
+    waiting = (each.record for each in process.core.world.quarantine.listed())
+    return any(each.key == record.key and each.dot[1:] >= record.dot[1:] for each in waiting)

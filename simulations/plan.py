@@ -26,3 +26,4 @@ class Plan:
     mdns: Mdns = "on"
     boot_spread_s: float = 1.0
     log: TextIO | None = None
+    persists_last: bool = False  # an ablation: what should be durable first is made so last

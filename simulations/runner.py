@@ -9,6 +9,8 @@ from typing import TextIO
 import msgspec
 
 from node.core import CoreConfig
+from simulations import ablations
+from simulations.ablations import ABLATIONS
 from simulations.checkers import CHECKERS, ExactViews, IdleTraffic
 from simulations.equality import Equalities
 from simulations.faults import AnyFault
@@ -47,11 +49,14 @@ class Job(msgspec.Struct, frozen=True):
     scenario: Scenario
     nodes: int
     seed: int
+    without: str = ""  # the name of an ablation
 
 
-def run_all(scenario: Scenario, nodes: int, seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
+def run_all(
+    scenario: Scenario, nodes: int, seeds: Sequence[int], jobs: int, without: str = ""
+) -> Iterator[Outcome]:
     """Outcomes as they come; with several jobs each runs in a fresh interpreter, so order may differ."""
-    work = [Job(scenario, nodes, seed) for seed in seeds]
+    work = [Job(scenario, nodes, seed, without) for seed in seeds]
     if min(jobs, len(work)) <= 1:
         yield from map(run_one, work)
         return
@@ -68,18 +73,21 @@ def run_one(job: Job, log: TextIO | None = None) -> Outcome:
 def world_of(job: Job, log: TextIO | None = None) -> World:
     """The world of a seed, with real cores, before anything has happened."""
     scenario = job.scenario
-    config = CoreConfig(full_mesh_max=_full_mesh_max(scenario), release="simulated")
+    config = CoreConfig(full_mesh_max=_full_mesh_max(scenario), release="simulated", world=scenario.world)
+    ablation = ABLATIONS.get(job.without)
+    make_core = core_maker(config)
     return World(
         Plan(
             job.seed,
             job.nodes,
-            core_maker(config),
+            make_core if ablation is None else ablations.without(ablation, make_core),
             founding_tables,
             scenario.network,
             scenario.roster,
             scenario.mdns,
             scenario.boot_spread_s,
             log,
+            persists_last=ablation is not None and ablation.persists_last,
         )
     )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from mesh.world_config import WorldConfig
 from simulations.fault import Seconds
 from simulations.faults import AnyFault, labels_of
 from simulations.network import Shape
@@ -47,6 +48,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     boot_spread_s: Seconds = 1.0
     spare_steward: bool = False  # picks do not take the steward
     network: Shape = Shape()
+    world: WorldConfig = WorldConfig()
     full_mesh_max: Annotated[int, Meta(ge=0)] | None = None  # instead of the core's own
     picks: dict[str, Annotated[int, Meta(ge=1)] | Literal["half", "others"]] = {}
     faults: tuple[AnyFault, ...] = ()

@@ -224,7 +224,7 @@ class World:
     def perform(self, process: Process, effects: list[Effect]) -> None:
         """Carry out what a core asked for, in order. What is not durable is not told to anybody."""
         is_durable = True
-        for effect in effects:
+        for effect in _persists_last(effects) if self.plan.persists_last else effects:
             if process.dies_before():
                 self.crash(process.host)
                 return
@@ -350,3 +350,7 @@ class World:
         if spins > SPINS_MAX:
             self.violate("S8", f"{process.host.name} wakes for ever at one moment")
             self.crash(process.host)
+
+
+def _persists_last(effects: list[Effect]) -> list[Effect]:
+    return sorted(effects, key=lambda effect: isinstance(effect, Persist))

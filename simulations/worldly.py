@@ -24,7 +24,7 @@ from mesh.events import (
 from mesh.hybrid import ms_of
 from simulations.chronicle import Chronicle, Floor
 from simulations.host import Host, Process
-from simulations.memory import holds, state_of
+from simulations.memory import holds, is_aside, state_of
 from simulations.watch import Watcher
 from simulations.world import World
 
@@ -55,7 +55,6 @@ class WorldChecker(Watcher):
         self._seen: dict[Host, dict[Register, Floor]] = {}  # what each host has held, restarts included
         self._shown: dict[Process, dict[Register, dict[str, Record]]] = {}  # what each shows now
         self._reported: dict[tuple[str, ...], None] = {}  # each loss is told and counted once
-        self._was_noticed = False
         world.clock.after(CHECK_EVERY_S, self._check_again)
 
     # ------------------------------------------------------------ looking on
@@ -72,7 +71,6 @@ class WorldChecker(Watcher):
         elif isinstance(news, WriteRefused):
             self.world.violate("L4", f"{process.host.name} refused a local write: {news.reason}")
         elif isinstance(news, WorldTrouble) and news.code == "document-diverged":
-            self._was_noticed = True
             if not self._expects_divergence:
                 self._diverged(news.document, f"{process.host.name} says: {news.detail}")
 
@@ -106,11 +104,10 @@ class WorldChecker(Watcher):
             if state is not None:
                 for record in self.chronicle.acknowledged.values():
                     self._check_kept(process, state, record)
+            self._check_gone(process)
         self._check_summaries()
         self._check_equal(members)
         self.losses.writes_acknowledged = self.chronicle.writes
-        if self._expects_divergence and not self._was_noticed:
-            self.world.violate("S2", "replicas were made to diverge, and no node has noticed")
 
     # ------------------------------------------------------------ S1 and L5
 
@@ -136,8 +133,12 @@ class WorldChecker(Watcher):
             return
         if record.author == process.host.node:
             self._count("lost_acknowledged", "S1", f"{process.host.name} has lost its own {record!r}")
-        else:
+        elif not self._is_aside_somewhere(record):
             self._count("unexplained_missing", "L5", f"{process.host.name} lacks {record!r}")
+
+    def _is_aside_somewhere(self, record: Record) -> bool:
+        processes = [host.process for host in self.world.hosts if host.process is not None]
+        return any(is_aside(process, record) for process in processes)
 
     def _vanished(self, process: Process, state: WorldState, record: Record) -> None:
         """A node shows a version no more: it may, when the item was done with by all that was written anywhere."""
@@ -156,7 +157,7 @@ class WorldChecker(Watcher):
         versions = state.view.versions(register)
         seen = self._seen.setdefault(process.host, {}).setdefault(register, Floor())
         for head in versions.heads():
-            if seen.is_under(head.dot):
+            if seen.is_under(head.dot) and not self._expects_divergence:
                 self._count("resurrected", "S4", f"{process.host.name} shows {head!r} again")
         shown = {record.key: record for record in versions.by_author.values()}
         before = self._shown.setdefault(process, {}).get(register, {})
@@ -165,8 +166,23 @@ class WorldChecker(Watcher):
             seen.note(record)
         self.chronicle.shown(shown.values())
         for key, record in before.items():
-            if key not in shown:
+            if key not in shown and not self._expects_divergence:
                 self._vanished(process, state, record)
+
+    def _check_gone(self, process: Process) -> None:
+        """In the end nothing is open that was done with and let go, unless somebody has written to it since."""
+        state = state_of(process)
+        if state is None:
+            return
+        ms = state.ms(process.host.now(process, self.world.clock.now_s))
+        for kind in state.view.kinds():
+            for item in state.view.items(kind):
+                records = [each for facet in item.facets.values() for each in facet.by_author.values()]
+                is_gone = all(self.chronicle.is_collected(record) for record in records)
+                if is_gone and not item.is_deleted and not state.kinds.get(kind).is_closed(item, ms):
+                    self._count(
+                        "resurrected", "S4", f"{process.host.name} shows {records[0]!r}, long done with"
+                    )
 
     # ------------------------------------------------------------ S2
 

@@ -15,9 +15,11 @@ class Arrivals:
 
     def arrived(self, payload: bytes) -> None:
         """A message is here, at this moment."""
-        now_ns = time.monotonic_ns()
-        block, sent_ns = read(payload)
-        self._latencies_ns.setdefault(block, []).append(now_ns - sent_ns)
+        self.seen(*read(payload))
+
+    def seen(self, block: int, sent_ns: int) -> None:
+        """What was sent then, as part of this block, is here at this moment."""
+        self._latencies_ns.setdefault(block, []).append(time.monotonic_ns() - sent_ns)
         self._news.set()
 
     async def take(self, block: int, count: int, within_s: float) -> list[int]:

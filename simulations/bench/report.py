@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from simulations.bench.broadcast import BroadcastPlan, Broadcasts, Kind
+from simulations.bench.broadcast import BroadcastPlan, Kind
 from simulations.bench.idle import Idle, IdlePlan
 from simulations.bench.latency import Latency
 from simulations.bench.payload import PAYLOAD_BYTES
+from simulations.bench.turns import Samples
 
 RATIO_MAX = 2.0
 LIMITS: Mapping[str, float] = {"pss_mb": 100.0, "cpu_percent": 3.0}  # to stay under
@@ -54,7 +55,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_report(
-    broadcast_plan: BroadcastPlan, broadcasts: Broadcasts, idle_plan: IdlePlan, idle: Sequence[Idle]
+    broadcast_plan: BroadcastPlan, broadcasts: Samples[Kind], idle_plan: IdlePlan, idle: Sequence[Idle]
 ) -> Report:
     """The figures of both measurements. The idle ones are of the dearest node, for memory and time each."""
     cast, bare, back = (Latency.of(broadcasts.latencies_ns[kind]) for kind in Kind)

@@ -1,0 +1,120 @@
+"""How answers about the world are shown to people: tables, values, moments, and the line that says how fresh it is."""
+
+import getpass
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import click
+
+from node.cli.words import ago
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+WRITE_S = 20.0  # longer than the node waits for its disk
+LIST_S = 60.0  # a small computer looks through a hundred thousand items
+VALUE_CHARS_MAX = 60
+FRESH_S = 2.0  # what is no older is of now
+
+SEVERITIES = {1: "low", 2: "medium", 3: "high", 4: "critical"}
+COLOURS = {1: "", 2: "yellow", 3: "bright_red", 4: "bold red"}
+
+
+def by_option(command: Command) -> Command:
+    """Adds `--by NAME`, passed on as `by`: who says so."""
+    return click.option(
+        "--by", default="", metavar="NAME", help="Who says so. [default: your login and the node's name]"
+    )(command)
+
+
+def under_option(command: Command) -> Command:
+    """Adds `--under PATH`, passed on as `under`."""
+    return click.option(
+        "--under", default="", metavar="PATH", help="Only what is at this path or below, as acme/lyon/hall-1."
+    )(command)
+
+
+def limit_option(command: Command) -> Command:
+    return click.option(
+        "--limit", type=click.IntRange(1, 5000), default=200, show_default=True, help="Show at most so many."
+    )(command)
+
+
+def login() -> str:
+    """Who is logged in; empty where that cannot be said."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
+
+
+def freshness_line(freshness: Mapping[str, Any]) -> str:
+    """`as of 4.0 s ago; press-3 unreachable since 10:42`."""
+    age_s = max(0.0, time.time() - freshness["as_of_ms"] / 1000)
+    parts = ["as of now" if age_s < FRESH_S else f"as of {ago(age_s)} ago"]
+    parts += [_unreachable(each) for each in freshness["unreachable"]]
+    others = freshness["others_away"]
+    if others:
+        whose = "another member is" if others == 1 else f"{others} other members are"
+        parts.append(f"{whose} away and may know more")
+    return "; ".join(parts)
+
+
+def print_freshness(freshness: Mapping[str, Any]) -> None:
+    click.secho(freshness_line(freshness), dim=True)
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], styles: Sequence[str] = ()) -> None:
+    """Cells as text; the first column is never cut, since it is what the next command takes."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    table = Table()
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for number, row in enumerate(rows):
+        style = styles[number] if number < len(styles) else ""
+        table.add_row(*(Text(str(cell), style) for cell in row))
+    console.print(table)
+
+
+def print_fields(fields: Mapping[str, Any], indent: int = 2) -> None:
+    """One field a line; what is empty is left out."""
+    for name, value in fields.items():
+        if value not in (None, "", [], {}, False):
+            click.echo(f"{' ' * indent}{name.replace('_', ' ')}: {said(value, 4 * VALUE_CHARS_MAX)}")
+
+
+def said(value: Any, chars_max: int = VALUE_CHARS_MAX) -> str:
+    """A value in a cell."""
+    import json
+
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = "-" if value is None else text.replace("\n", " ")
+    return text if len(text) <= chars_max else f"{text[: chars_max - 3]}..."
+
+
+def moment(ms: int | None) -> str:
+    """A time of today, or a date, in this machine's zone."""
+    if not ms:
+        return "-"
+    at = datetime.fromtimestamp(ms / 1000).astimezone()
+    is_today = at.date() == datetime.now().astimezone().date()
+    return at.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M")
+
+
+def age(ms: int | None) -> str:
+    return "-" if not ms else ago(max(0.0, time.time() - ms / 1000))
+
+
+def severity(number: int) -> str:
+    return SEVERITIES.get(number, str(number))
+
+
+def _unreachable(each: Mapping[str, Any]) -> str:
+    if each["since_ms"] is None:
+        return f"{each['name']} not heard since this node started"
+    return f"{each['name']} unreachable since {moment(each['since_ms'])}"

@@ -101,6 +101,10 @@ class Document:
         """The whole form, to be saved."""
         return self._doc.get_update()
 
+    def is_drawn(self, key: str) -> bool:
+        """Whether the form has something under this key, be it older or newer than what is held."""
+        return key in self._map
+
     def revision_of(self, key: str) -> int:
         """At which revision the record under this key was taken."""
         return self._revision_of.get(key, 0)

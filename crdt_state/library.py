@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from random import Random
 
 import msgspec
@@ -9,7 +10,8 @@ import msgspec
 from crdt_state.context import Context
 from crdt_state.document import PEN_BITS, Document
 from crdt_state.kind import Kinds
-from crdt_state.record import RecordError, decode_record
+from crdt_state.record import Dot, RecordError, decode_record
+from mesh.ids import NodeId
 
 DOCUMENTS_MAX = 4096  # two for each of some hundreds of nodes, and one for each kind and day of some years
 NAME_CHARS_MAX = 80
@@ -24,9 +26,19 @@ FIRST = (
 )  # what the rest depends on, or is most urgent, is fetched first
 
 
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """How a document that is not there yet begins."""
+
+    mark: bytes = b""
+    context: Context = field(default_factory=Context)
+    is_whole: bool = True  # False: this generation has content, to be fetched from a peer
+
+
 class _Form(msgspec.Struct, frozen=True, array_like=True):
     mark: bytes
     state: bytes
+    context: tuple[tuple[str, int, int], ...] = ()  # what has been here: not all of it is
 
 
 class Library:
@@ -37,7 +49,7 @@ class Library:
         self._random = random
         self._documents: dict[str, Document] = {}
         self._drawn: dict[str, None] = {}
-        self.mark_for: Callable[[str], tuple[bytes, Context]] = lambda _: (b"", Context())
+        self.birth_of: Callable[[str], Birth] = lambda _: Birth()
         self._digests: tuple[bytes, bytes] | None = None
 
     def load(self, saved: Mapping[str, Mapping[str, bytes]]) -> list[str]:
@@ -48,6 +60,7 @@ class Library:
         for name in sorted({*tables, *forms}):
             form = _form_of(forms.get(name))
             document = self._documents[name] = Document(name, form.mark, self.new_pen())
+            document.context.join_dots(Dot(NodeId(author), run, seq) for author, run, seq in form.context)
             for key, blob in saved.get(RECORD_TABLE + name, {}).items():
                 damaged.extend(_load_record(document, key, blob))
             if not document.restart(form.mark, document.pen, form.state):
@@ -61,14 +74,10 @@ class Library:
         """The document of this name, new if need be; None when there are too many, or it can have no such name."""
         document = self._documents.get(name)
         if document is None and self._has_room(name):
-            mark, context = self.mark_for(name)
-            document = self.open_at(name, mark, context)
-        return document
-
-    def open_at(self, name: str, mark: bytes, context: Context) -> Document:
-        """A new, empty document of a known generation."""
-        document = self._documents[name] = Document(name, mark, self.new_pen())
-        document.context.join(context)
+            birth = self.birth_of(name)
+            document = self._documents[name] = Document(name, birth.mark, self.new_pen())
+            document.context.join(birth.context)
+            document.is_whole = birth.is_whole
         return document
 
     def may_open(self, name: str, mark: bytes) -> bool:
@@ -78,6 +87,7 @@ class Library:
     def close(self, name: str) -> Document | None:
         """Forget a document that has been dropped."""
         self.changed()
+        self._drawn.pop(name, None)
         return self._documents.pop(name, None)
 
     def documents(self) -> Iterable[Document]:
@@ -136,7 +146,8 @@ class Library:
 
 def form_of(document: Document) -> bytes:
     """What is saved of a document's form."""
-    return msgspec.msgpack.encode(_Form(document.mark, document.state()))
+    context = tuple((str(dot.author), dot.run, dot.seq) for dot in document.context.dots())
+    return msgspec.msgpack.encode(_Form(document.mark, document.state(), context))
 
 
 def _form_of(saved: bytes | None) -> _Form:

@@ -4,7 +4,7 @@ A query looks at a bounded number of items, since the loop that answers also kee
 on from the mark that it is given.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -183,11 +183,13 @@ def _mark(kind: str, name: str) -> str:
 
 
 def _unmarked(mark: str) -> tuple[str, str]:
+    if not mark:
+        return "", ""
     try:
-        text = urlsafe_b64decode(mark.encode() + b"=" * (-len(mark) % 4)).decode()
+        padded = mark.encode() + b"=" * (-len(mark) % 4)
+        kind, name = b64decode(padded, altchars=b"-_", validate=True).decode().split("\0", 1)
     except ValueError:
         raise RefusedError(
             f"{mark[:80]!r} is no place to go on from", "use what the last answer gave"
         ) from None
-    kind, _, name = text.partition("\0")
     return kind, name

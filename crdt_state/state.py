@@ -9,7 +9,7 @@ from crdt_state.gate import Gate
 from crdt_state.item import Change, Versions
 from crdt_state.kind import Kinds
 from crdt_state.library import FORM_TABLE, RECORD_TABLE, Library, form_of
-from crdt_state.record import Record, RecordError, Register, encode_body, make_record
+from crdt_state.record import Dot, Record, RecordError, Register, encode_body, make_record
 from crdt_state.view import View
 from mesh.events import RecordsChanged, WorldTrouble, Write
 from mesh.hybrid import HybridClock, is_future
@@ -44,8 +44,11 @@ class WorldState:
         self._lazy: dict[tuple[str, str], None] = {}  # others' frames and the like, to be saved now and then
         self._saved_revision: dict[str, int] = {}  # of each form
         self._changed: dict[str, dict[Register, None]] = {}
-        for reason in self.library.load(saved):
+        damaged = self.library.load(saved)
+        self.is_damaged = bool(damaged)  # what we do not hold may have been lost here, not let go
+        for reason in damaged:
             fabric.count(reason)
+        self._last_own = self._last_saved()
 
     # -- time
 
@@ -63,6 +66,26 @@ class WorldState:
             for record in document.records.values():
                 self._show(record, ms)
         self._changed.clear()
+
+    def compare_own(self, dot: Dot) -> None:
+        """Others know this write of ours: later than the last of an earlier run that we know means forgotten."""
+        if dot.run >= self.fabric.birth.incarnation or dot[1:] <= self._last_own:
+            return
+        self._last_own = dot[1:]
+        if not self.has_forgotten:
+            self.has_forgotten = True
+            detail = "peers hold records that this node wrote in an earlier run and has lost"
+            self.trouble("world-forgotten", "", self.fabric.me, detail)
+
+    def hide_future(self, now: Now) -> None:
+        """Our idea of the date went back: what is in the far future now waits, whoever wrote it."""
+        ms = self.ms(now)
+        for document in self.library.documents():
+            for record in document.records.values():
+                if is_future(record.time, ms) and record.key not in self.waiting:
+                    self.waiting[record.key] = record
+                    self.view.take_out(record)
+                    self._changed.setdefault(document.name, {})[record.register] = None
 
     # -- writing
 
@@ -150,10 +173,24 @@ class WorldState:
         writes = []
         for document in self.library.documents():
             changed = document.revision - self._saved_revision.get(document.name, 0)
-            if changed and changed >= min(at_least, len(document.records) // 4 or 1):
+            is_due = changed and changed >= min(at_least, len(document.records) // 4 or 1)
+            if is_due and document.is_whole:  # one that is being fetched must be fetched again after a crash
                 self._saved_revision[document.name] = document.revision
                 writes.append(Write(FORM_TABLE, document.name, form_of(document)))
         self.fabric.persist(writes)
+
+    def save_generation(self, document: Document) -> None:
+        """Have the form of a new generation made durable with the records that changed with it; none: closed."""
+        form = form_of(document) if document.records else None
+        self._rows[FORM_TABLE, document.name] = Write(FORM_TABLE, document.name, form)
+        self._saved_revision[document.name] = document.revision
+        if form is None:
+            del self._saved_revision[document.name]
+            self.library.close(document.name)
+
+    def save_beside(self, write: Write) -> None:
+        """Have a row of another table made durable together with the records."""
+        self._rows[write.table, write.key] = write
 
     def save_rows(self) -> None:
         """Have what was written and taken since last asked made durable; before anybody is told of it."""
@@ -170,15 +207,29 @@ class WorldState:
         mine = versions.by_author.get(fabric.me)
         if mine is not None and _is_same(mine, change) and self._is_settled(versions, mine):
             return document, mine
-        over = () if self.kinds.get(register.kind).each_observes else versions.dots(fabric.me)
+        over = self._over(versions, mine)
         stamp, run = self.clock.stamp(self.ms(now)), fabric.birth.incarnation
         record = make_record(fabric.keys.identity, register, run, seq, stamp, over, change.body)
         self.gate.check_writer(record, document.name)
         return document, record
 
+    def _over(self, versions: Versions, mine: Record | None) -> tuple[Dot, ...]:
+        """What a new version is over; with the first of our own, which tells a new thing from one written again."""
+        kind = self.kinds.get(versions.register.kind)
+        others = () if kind.each_observes else versions.dots(self.fabric.me)
+        if mine is None or kind.group == "owner":
+            return others
+        first = next((dot for dot in mine.over if dot.author == mine.author), mine.dot)
+        return (*others, first)
+
     def _is_settled(self, versions: Versions, mine: Record) -> bool:
         is_alone = self.kinds.get(mine.register.kind).each_observes or versions.heads() == [mine]
         return is_alone and mine.key not in self.waiting
+
+    def _last_saved(self) -> tuple[int, int]:
+        """Run and number of the last write of ours that our store knows of."""
+        contexts = (document.context for document in self.library.documents())
+        return max((context.last_of(self.fabric.me) for context in contexts), default=(0, 0))
 
     def _document_for(self, register: Register) -> Document:
         name = self.kinds.document_of(register)
@@ -230,10 +281,8 @@ class WorldState:
         run, seq = record.dot.run, record.dot.seq
         if run == self.fabric.birth.incarnation:
             self.seq = max(self.seq, seq)
-        elif not self.has_forgotten:
-            self.has_forgotten = True
-            detail = "peers hold records that this node wrote in an earlier run and has lost"
-            self.trouble("world-forgotten", "", self.fabric.me, detail)
+        else:
+            self.compare_own(record.dot)
 
 
 def body_of(data: bytes | None) -> dict[str, object] | None:

@@ -2,24 +2,22 @@
 
 Level one pushes what is new (`pushing`). Level two compares digests, with one random peer every second or two and
 at once with a peer that has come, and fetches what is different (`pulling`). Level three, when heads are equal and
-content is not, compares ranges of record ids and exchanges the records themselves.
+content is not, compares ranges of record ids and exchanges the records themselves (`reconciling`).
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from mesh.envelopes import is_sealed, seal
 from mesh.events import Traffic
 from mesh.ids import NodeId
 from mesh.now import Now
 from mesh.pacing import Pacing
 from mesh.pulling import Pulling
 from mesh.pushing import Pushing
-from mesh.ranges import answer, opening
+from mesh.reconciling import Reconciling
 from mesh.replicas import Shelf
 from mesh.state import FabricState
 from mesh.wire import (
-    LOOSE_MAX,
     Busy,
     Message,
     Part,
@@ -43,9 +41,6 @@ DIFFERING_EVERY_S = (
 SUMMARIES_EVERY_S = 0.2  # answers to one peer's tellings while we differ ...
 SUMMARIES_EVERY_MAX_S = 2.0  # ... and at the most, when we cannot become equal
 SUMMARIES_OF_NEW_S = 0.3  # the most for a peer that has come: it stops asking by itself
-RANGES_EVERY_S = 0.5  # reconciliations of one peer ...
-RANGES_EVERY_MAX_S = 10.0  # ... that do not help
-LOOSE_BYTES_MAX = 120_000  # records in one message, under a frame
 CAUSES = ("join", "tick", "gap", "large", "lacking", "generation", "restart", "diverged")
 
 
@@ -57,15 +52,14 @@ class Exchange:
         self._shelf = shelf
         self._pushing = Pushing(state, shelf)
         self._pulling = Pulling(state, shelf)
+        self._reconciling = Reconciling(state, shelf)
         self._summaries_pacing = Pacing(SUMMARIES_EVERY_S, SUMMARIES_EVERY_MAX_S)
         self._new_summaries_pacing = Pacing(SUMMARIES_EVERY_S, SUMMARIES_OF_NEW_S)
         self._differing_pacing = Pacing(*DIFFERING_EVERY_S)
-        self._ranges_pacing = Pacing(RANGES_EVERY_S, RANGES_EVERY_MAX_S)
         self._pacings = (
             self._summaries_pacing,
             self._new_summaries_pacing,
             self._differing_pacing,
-            self._ranges_pacing,
         )
         self._new: dict[NodeId, tuple[float, float]] = {}  # linked peers to be told again: at, until
         self._tell_at = float("inf")
@@ -87,6 +81,9 @@ class Exchange:
     def want(self, peer: NodeId, name: str, cause: str) -> None:
         """Fetch what this peer has of a replica."""
         self._pulling.want(peer, name, cause)
+
+    def is_fetching(self, name: str) -> bool:
+        return self._pulling.is_pulling(name)
 
     # -- time
 
@@ -123,9 +120,9 @@ class Exchange:
             Wanted: self.wanted,
             Part: self._pulling.part,
             Busy: self._pulling.busy,
-            Ranges: self.ranges,
-            RecordsWanted: self.records_wanted,
-            Records: self.records,
+            Ranges: self._reconciling.ranges,
+            RecordsWanted: self._reconciling.records_wanted,
+            Records: self._reconciling.records,
         }
         return {kind: _reader(verb) for kind, verb in verbs.items()}
 
@@ -155,10 +152,12 @@ class Exchange:
         cause = summaries.cause if summaries.cause in CAUSES else "other"
         for theirs in summaries.entries:
             ours = self._shelf.entry(theirs.name)
+            if ours is None and self._shelf.summary(theirs.name, theirs.mark) is not None:
+                ours = self._shelf.entry(theirs.name)  # that has opened it
             is_other = ours is not None and ours.mark != theirs.mark
             if is_other or (ours is not None and ours.digest == theirs.digest):
                 continue  # another generation's header travels in a replica of its own
-            if ours is None and theirs.mark:
+            if ours is None:
                 continue
             self._pulling.want(sender, theirs.name, cause)
 
@@ -174,27 +173,7 @@ class Exchange:
         if self._shelf.lacks(wanted.name, wanted.mark, wanted.have):
             self._pulling.want(sender, wanted.name, "lacking")
         elif self._shelf.summary(wanted.name, wanted.mark) == wanted.have:
-            self._reconcile(sender, wanted, now)
-
-    def ranges(self, sender: NodeId, ranges: Ranges, _: Now) -> None:
-        ours = self._shelf.fingerprints(ranges.name, ranges.mark)
-        if ours is None:
-            return
-        found = answer(ours, ranges.ranges)
-        if found.ranges:
-            self._state.send(sender, Ranges(ranges.name, ranges.mark, found.ranges), traffic=Traffic.STATE)
-        if found.lacking:
-            keys = found.lacking[:LOOSE_MAX]
-            self._state.send(sender, RecordsWanted(ranges.name, ranges.mark, keys), traffic=Traffic.STATE)
-        if found.giving:
-            self._give(sender, ranges.name, ranges.mark, found.giving)
-
-    def records_wanted(self, sender: NodeId, wanted: RecordsWanted, _: Now) -> None:
-        self._give(sender, wanted.name, wanted.mark, wanted.keys)
-
-    def records(self, sender: NodeId, records: Records, now: Now) -> None:
-        if is_sealed(self._state, sender, records):
-            self._shelf.take_loose(sender, records.name, records.mark, records.blobs, now)
+            self._reconciling.begin(sender, wanted, entry.digest, now)
 
     # -- inside
 
@@ -217,25 +196,7 @@ class Exchange:
         self._new.pop(peer, None)
         for pacing in self._pacings:
             pacing.settled(peer)
-
-    def _reconcile(self, sender: NodeId, wanted: Wanted, now: Now) -> None:
-        ours = self._shelf.fingerprints(wanted.name, wanted.mark)
-        if ours is None or not self._ranges_pacing.may(sender, now.mono):
-            return
-        self._shelf.diverged(sender, wanted.name, now)
-        self._state.send(sender, Ranges(wanted.name, wanted.mark, opening(ours)), traffic=Traffic.STATE)
-
-    def _give(self, peer: NodeId, name: str, mark: bytes, keys: tuple[str, ...]) -> None:
-        """Send single records, as many as fit; what is left will be found again."""
-        room, blobs = LOOSE_BYTES_MAX, []
-        for blob in self._shelf.records(name, mark, keys[:LOOSE_MAX]):
-            room -= len(blob)
-            if room < 0:
-                break
-            blobs.append(blob)
-        if blobs:
-            sealed = seal(self._state, Records(name, mark, tuple(blobs)))
-            self._state.send(peer, sealed, traffic=Traffic.STATE)
+        self._reconciling.settled(peer)
 
 
 def _reader(verb: Callable[[NodeId, Any, Now], None]) -> Callable[[NodeId, int, Any, Now], None]:

@@ -18,7 +18,7 @@ from mesh.state import FabricState
 from mesh.wire import PART_BYTES_MAX, Busy, Part, Wanted
 
 WINDOW = 4  # slices for one question: half a megabyte is on its way while the next question travels
-AGAIN_S = 0.4  # without an answer of a peer whose answering time is not known: some round trips on a bad link
+AGAIN_S = 0.2  # without an answer of a peer whose answering time is not known: some round trips on a bad link
 AGAIN_MIN_S = 0.1  # of one that is known: a busy machine answers within that, most of the time
 AGAIN_MAX_S = 1.6
 ANSWERS = 3  # so many usual answering times are waited for
@@ -27,6 +27,7 @@ TRIES_MAX = 10  # at 30 % loss one slice in eight hundred needs more; the next t
 DELTA_BYTES_MAX = 134_217_728  # twice the largest document; a peer cannot make us hold more than this
 SERVED_MAX = 8  # deltas held for others at once ...
 SERVED_BYTES_MAX = 67_108_864  # ... of at most this size in all, but always one
+SERVED_AGAIN_S = 1.0  # a question that comes twice within that is answered with the same
 SERVED_S = 5.0  # after the last question about one, it is forgotten
 BUSY_MS = 300
 NEVER_MS = 0  # in Busy: I have no such generation, or not all of it, so do not ask again
@@ -84,10 +85,16 @@ class _Served:
     mark: bytes
     answering: bytes
     data: bytes
-    at: float
+    at: float  # last asked for
+    made_at: float
 
-    def is_for(self, wanted: Wanted) -> bool:
-        return (self.name, self.mark, self.answering) == (wanted.name, wanted.mark, _short(wanted.have))
+    def is_for(self, wanted: Wanted, now: float) -> bool:
+        is_fresh = wanted.offset or now - self.made_at < SERVED_AGAIN_S
+        return bool(is_fresh) and (self.name, self.mark, self.answering) == (
+            wanted.name,
+            wanted.mark,
+            _short(wanted.have),
+        )
 
 
 class Pulling:
@@ -192,7 +199,7 @@ class Pulling:
     def serve(self, sender: NodeId, wanted: Wanted, now: Now) -> bool:
         """Answer a question with the next slices; False when we have no such generation."""
         served = self._served.pop(sender, None)  # one delta for each asker: a pull runs alone
-        if served is None or not wanted.offset or not served.is_for(wanted):
+        if served is None or not served.is_for(wanted, now.mono):
             if self._is_full():
                 self._state.send(sender, Busy(wanted.name, BUSY_MS))
                 return True
@@ -200,7 +207,7 @@ class Pulling:
             if delta is None:
                 self._state.send(sender, Busy(wanted.name, NEVER_MS))
                 return False
-            served = _Served(wanted.name, wanted.mark, _short(wanted.have), delta, now.mono)
+            served = _Served(wanted.name, wanted.mark, _short(wanted.have), delta, now.mono, now.mono)
         served.at = now.mono
         self._send_parts(sender, wanted, served.data)
         if len(served.data) > PART_BYTES_MAX:

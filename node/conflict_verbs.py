@@ -119,8 +119,7 @@ class ConflictVerbs:
         entry, settlement, is_readable = _conflict.view(item, self._desk.now_ms())
         kind, name, facet = entry.register
         records = self._sides(item)
-        standing = self._desk.view.versions(Register(kind, name, facet)).heads()
-        dots = {str(head.dot) for head in standing}
+        standing = self._desk.view.versions(Register(kind, name, facet)).winner()
         return {
             "conflict": item.name,
             "state": "open" if settlement is None else "settled",
@@ -129,18 +128,17 @@ class ConflictVerbs:
             "facet": facet,
             "cause": entry.cause,
             "found_ms": entry.found_ms,
-            "sides": [self._side(number, each, dots) for number, each in enumerate(records, 1)],
-            "current": [self._side(0, each, dots) for each in standing[:1]],
+            "sides": [self._side(number, each, standing) for number, each in enumerate(records, 1)],
+            "current": None if standing is None else self._side(0, standing, standing),
             "settled_by": settlement.by if settlement else "",
             "choice": settlement.choice if settlement else "",
             "note": settlement.note if settlement else "",
             "readable": is_readable and len(records) == len(entry.losers) + 1,
         }
 
-    def _side(self, number: int, record: Record, standing: set[str]) -> Row:
-        row = version_of(record)
-        is_standing = row["dot"] in standing
-        return {"number": number, "on": self._desk.name(record.author), **row, "standing": is_standing}
+    def _side(self, number: int, record: Record, standing: Record | None) -> Row:
+        on = self._desk.name(record.author)
+        return {"number": number, "on": on, **version_of(record), "standing": record == standing}
 
 
 def _chosen(name: str, sides: list[Record], choice: str) -> Record:

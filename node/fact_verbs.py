@@ -8,6 +8,8 @@ from crdt_state.kinds import fact as _fact
 from crdt_state.kinds.values import Quality, Value
 from crdt_state.queries import LIMIT, Query, sources_of
 from node.desk import Desk, Result, found_in, limited, path_of
+from node.errors import FieldmeshError
+from node.exits import Exit
 
 FRESH_S = _fact.FRESH_MS / 1000
 
@@ -59,7 +61,7 @@ class FactVerbs:
         observed_ms = desk.now_ms() if observed_ms is None else observed_ms
         with desk.kindly():
             changes = _fact.observe(
-                desk.item("fact", fact), desk.me, value, observed_ms, Quality(quality), int(fresh_s * 1000)
+                desk.item("fact", fact), desk.me, value, observed_ms, _quality(quality), int(fresh_s * 1000)
             )
         dots = await desk.write(changes)
         return {"fact": self._row(desk.item("fact", fact)), "dots": dots}
@@ -95,6 +97,14 @@ class FactVerbs:
             ],
             "readable": view.is_readable,
         }
+
+
+def _quality(text: str) -> Quality:
+    try:
+        return Quality(text)
+    except ValueError:
+        known = ", ".join(each.value for each in Quality)
+        raise FieldmeshError(f"there is no quality {text!r}", f"one of: {known}", Exit.USAGE) from None
 
 
 def _state(view: _fact.FactView) -> str:

@@ -25,26 +25,24 @@ async def watched(desk: Desk, query: Query, has_snapshot: bool) -> AsyncIterator
     """Listens before it looks, so that nothing falls between. A change tells how the item stands when it is told."""
     pending: dict[tuple[str, str], None] = {}
     filled = asyncio.Event()
-    has_missed = False
+    is_to_be_shown = has_snapshot
 
     def listen(news: News) -> None:
-        nonlocal has_missed
+        nonlocal is_to_be_shown
         if isinstance(news, RecordsChanged):
             pending.update(dict.fromkeys((kind, item) for kind, item, _ in news.registers))
             if len(pending) > PENDING_MAX:
                 pending.clear()
-                has_missed = True
+                is_to_be_shown = True
             filled.set()
 
     with desk.news.listening(listen):
-        is_to_be_shown = has_snapshot
         while True:
-            if is_to_be_shown or has_missed:
-                has_missed = False
+            filled.clear()
+            if is_to_be_shown:
+                is_to_be_shown = False
                 async for row in _snapshot(desk, query):
                     yield row
-            is_to_be_shown = False
-            filled.clear()
             while pending:
                 told = _change(desk, query, *_taken(pending))
                 if told is not None:

@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from crdt_state.document import PEN_BITS, Document
 from crdt_state.holdings import Acknowledged
 from crdt_state.library import Library
@@ -76,7 +78,9 @@ def _compare_heads_only(core: NodeCore) -> None:
     def entry(name: str) -> Entry | None:
         document = world.state.library.get(name)
         told = Documents.entry(world, name)
-        return None if told is None or document is None else Entry(name, told[1], _heads(document), told[3])
+        if told is None or document is None:
+            return None
+        return msgspec.structs.replace(told, digest=_heads(document))
 
     _replace(world, "digests", digests)
     _replace(world, "entry", entry)

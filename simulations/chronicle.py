@@ -7,6 +7,7 @@ somewhere whether it was replaced or done with, and of one that is shown again t
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from crdt_state.headers import Header
 from crdt_state.item import Item, Versions
 from crdt_state.kind import Kinds
 from crdt_state.record import Dot, Record, Register
@@ -42,14 +43,16 @@ class Chronicle:
         self.writes = 0  # acknowledged
         self._items: dict[tuple[str, str], dict[str, list[Record]]] = {}  # by facet: every version, in order
         self._floors: dict[Register, Floor] = {}
-        self._known: dict[Dot, None] = {}
+        self._seen_by: dict[Dot, dict[NodeId, None]] = {}
         self._collected: dict[str, Dot] = {}  # by key: the newest that was let go with good reason
 
-    def shown(self, records: Iterable[Record]) -> None:
-        """These are in some node's view."""
+    def shown(self, records: Iterable[Record], node: NodeId) -> None:
+        """These are in this node's view."""
         for record in records:
-            if record.dot not in self._known:
-                self._known[record.dot] = None
+            seen_by = self._seen_by.setdefault(record.dot, {})
+            is_new = not seen_by
+            seen_by[node] = None
+            if is_new:
                 kind, name, facet = record.register
                 self._items.setdefault((kind, name), {}).setdefault(facet, []).append(record)
                 self._floors.setdefault(record.register, Floor()).note(record)
@@ -77,9 +80,10 @@ class Chronicle:
         collected = self._collected.get(record.key)
         return collected is not None and record.dot[1:] <= collected[1:]
 
-    def is_done(self, record: Record, before: int, kinds: Kinds, retention_scale: float) -> bool:
-        """Whether, of all that was written by then anywhere, its item was deleted, or closed for long enough."""
-        item, by_then = self._item(record, before), ms_of(before)
+    def is_done(self, record: Record, header: Header, kinds: Kinds, retention_scale: float) -> bool:
+        """Whether the item was deleted, or closed for long enough, by all that any member that counts had seen."""
+        before = header.body.before
+        item, by_then = self._item(record, header), ms_of(before)
         if not item.facets or record.time > before:
             return False
         if all(head.is_deletion for versions in item.facets.values() for head in versions.heads()):
@@ -88,16 +92,21 @@ class Chronicle:
         is_old = ms_of(item.latest) <= by_then - kind.retention_ms * retention_scale
         return is_old and kind.is_closed(item, by_then)
 
-    def _item(self, record: Record, before: int) -> Item:
-        """The item as it was by then, had everybody seen everything."""
+    def _item(self, record: Record, header: Header) -> Item:
+        """The item as it was by then, had every member that counts seen what any of them had."""
         kind, name, _ = record.register
         item = Item(kind, name)
         for facet, records in self._items.get((kind, name), {}).items():
-            versions = Versions(Register(kind, name, facet))
-            for each in records:
-                known = versions.by_author.get(each.author)
-                if each.time <= before and (known is None or known.dot[1:] < each.dot[1:]):
+            counted = [each for each in records if self._counts(each, header)]
+            floor, versions = Floor(), Versions(Register(kind, name, facet))
+            for each in counted:
+                floor.note(each)
+            for each in counted:
+                if not floor.is_under(each.dot):
                     versions.put(each)
             if versions:
                 item.facets[facet] = versions
         return item
+
+    def _counts(self, record: Record, header: Header) -> bool:
+        return record.time <= header.body.before and any(map(header.counts, self._seen_by[record.dot]))

@@ -14,8 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from node.cli.output import json_option, print_json
 from node.errors import FieldmeshError
 from node.exits import Exit
+from simulations import month, month_command
 from simulations import report as reports
 from simulations import scenario as scenarios
+from simulations.ablations import ABLATIONS
 from simulations.runner import Job, Outcome, run_all, run_one
 from simulations.scenario import Scenario, ScenarioError
 
@@ -67,6 +69,14 @@ def list_command(as_json: bool) -> None:
 @click.option(
     "--trace-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the events of one seed."
 )
+@click.option(
+    "--without",
+    type=click.Choice(list(ABLATIONS)),
+    help="Switch one safeguard off: "
+    + "; ".join(f"{each.name} ({each.about}) makes {each.scenario} fail" for each in ABLATIONS.values())
+    + ".",
+)
+@click.option("--days", type=click.IntRange(1, 366), help="Of `month` only: how long. [default: 30]")
 @json_option
 def run_command(
     scenario_name: str,
@@ -74,9 +84,17 @@ def run_command(
     seeds: range,
     jobs: int | None,
     trace_file: Path | None,
+    without: str | None,
+    days: int | None,
     as_json: bool,
 ) -> None:
-    """Run a scenario once for each seed, with every invariant checked."""
+    """Run a scenario once for each seed, with every invariant checked.
+
+    `month` is none of these: one run, of so many days, that shows how documents and memory grow.
+    """
+    if scenario_name == month.NAME:
+        month_command.run(nodes, days, as_json)
+        return
     scenario = _load(scenario_name)
     nodes = scenario.nodes if nodes is None else nodes
     if nodes < scenario.nodes_min:
@@ -87,19 +105,22 @@ def run_command(
         )
     begun = time.perf_counter()
     if trace_file is not None:
-        outcomes = [_run_traced(Job(scenario, nodes, _only(seeds)), trace_file)]
+        outcomes = [_run_traced(Job(scenario, nodes, _only(seeds), without or ""), trace_file)]
     else:
-        outcomes = _run_all(scenario, nodes, seeds, jobs or os.cpu_count() or 1, as_json)
-    report = reports.summarise(scenario_name, nodes, _text(seeds), outcomes, time.perf_counter() - begun)
+        outcomes = _run_all(scenario, nodes, seeds, jobs or os.cpu_count() or 1, without or "", as_json)
+    elapsed_s = time.perf_counter() - begun
+    report = reports.summarise(scenario_name, nodes, _text(seeds), outcomes, elapsed_s, without)
     _print(report, outcomes, as_json)
     if report.violations:
         raise SystemExit(Exit.VIOLATIONS)
 
 
-def _run_all(scenario: Scenario, nodes: int, seeds: range, jobs: int, as_json: bool) -> list[Outcome]:
+def _run_all(
+    scenario: Scenario, nodes: int, seeds: range, jobs: int, without: str, as_json: bool
+) -> list[Outcome]:
     outcomes = []
     with _progress(len(seeds), as_json) as advance:
-        for outcome in run_all(scenario, nodes, seeds, jobs):
+        for outcome in run_all(scenario, nodes, seeds, jobs, without):
             outcomes.append(outcome)
             advance(len(outcome.violations))
     return outcomes

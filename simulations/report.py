@@ -28,6 +28,7 @@ class Report(msgspec.Struct, frozen=True):
     scenario: str
     nodes: int
     seeds: str
+    without: str | None  # the safeguard that was switched off
     formed_s_p95: float | None
     detect_all_s_p50: float | None
     detect_all_s_p95: float | None
@@ -53,7 +54,14 @@ class Report(msgspec.Struct, frozen=True):
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]  # a struct becomes a dict
 
 
-def summarise(name: str, nodes: int, seeds: str, outcomes: Sequence[Outcome], elapsed_s: float) -> Report:
+def summarise(
+    name: str,
+    nodes: int,
+    seeds: str,
+    outcomes: Sequence[Outcome],
+    elapsed_s: float,
+    without: str | None = None,
+) -> Report:
     """The outcomes, in whatever order they came, as one report in the order of the seeds."""
     ordered = sorted(outcomes, key=lambda outcome: outcome.seed)
     counters: Counter[str] = Counter()
@@ -63,6 +71,7 @@ def summarise(name: str, nodes: int, seeds: str, outcomes: Sequence[Outcome], el
         scenario=name,
         nodes=nodes,
         seeds=seeds,
+        without=without,
         formed_s_p95=percentile(_seconds(ordered, lambda times: times.formed), 95),
         detect_all_s_p50=percentile(_seconds(ordered, lambda times: times.detect), 50),
         detect_all_s_p95=percentile(_seconds(ordered, lambda times: times.detect), 95),
@@ -95,7 +104,8 @@ def percentile(values: Sequence[float], percent: int) -> float | None:
 
 
 def reproduce_command(report: Report, seed: int) -> str:
-    return f"fieldmesh sim run {report.scenario} --nodes {report.nodes} --seeds {seed}-{seed}"
+    without = f" --without {report.without}" if report.without else ""
+    return f"fieldmesh sim run {report.scenario} --nodes {report.nodes} --seeds {seed}-{seed}{without}"
 
 
 def show(report: Report, outcomes: Sequence[Outcome], console: Console) -> None:

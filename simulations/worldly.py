@@ -70,9 +70,8 @@ class WorldChecker(Watcher):
             self._done(process, news)
         elif isinstance(news, WriteRefused):
             self.world.violate("L4", f"{process.host.name} refused a local write: {news.reason}")
-        elif isinstance(news, WorldTrouble) and news.code == "document-diverged":
-            if not self._expects_divergence:
-                self._diverged(news.document, f"{process.host.name} says: {news.detail}")
+        elif isinstance(news, WorldTrouble):
+            self._troubled(process, news)
 
     def on_handled(self, process: Process, event: Event, effects: list[Effect]) -> None:
         """What has changed is durable by now, or its process is dead."""
@@ -124,7 +123,7 @@ class WorldChecker(Watcher):
                     "lost_acknowledged", "S1", f"{process.host.name} does not hold what it just wrote"
                 )
                 continue
-            self.chronicle.shown((record,))
+            self.chronicle.shown((record,), process.host.node)
             self.chronicle.told(record)
 
     def _check_kept(self, process: Process, state: WorldState, record: Record) -> None:
@@ -144,7 +143,7 @@ class WorldChecker(Watcher):
         """A node shows a version no more: it may, when the item was done with by all that was written anywhere."""
         header = header_of(state, state.kinds.document_of(record.register) or "")
         scale = state.fabric.config.world.retention_scale
-        if header is not None and self.chronicle.is_done(record, header.body.before, state.kinds, scale):
+        if header is not None and self.chronicle.is_done(record, header, state.kinds, scale):
             self.chronicle.collected(record)
         told = self.chronicle.acknowledged.get(record.key)
         if told is not None and told.dot == record.dot:
@@ -164,7 +163,7 @@ class WorldChecker(Watcher):
         self._shown[process][register] = shown
         for record in shown.values():
             seen.note(record)
-        self.chronicle.shown(shown.values())
+        self.chronicle.shown(shown.values(), process.host.node)
         for key, record in before.items():
             if key not in shown and not self._expects_divergence:
                 self._vanished(process, state, record)
@@ -218,6 +217,10 @@ class WorldChecker(Watcher):
                 continue
             for name in _differing(state, theirs, host.wall_ms(self.world.clock.now_s) - UNDER_WAY_MS):
                 self._diverged(name, f"in the end {host.name} and {leader.name} hold different records")
+
+    def _troubled(self, process: Process, trouble: WorldTrouble) -> None:
+        if trouble.code == "document-diverged" and not self._expects_divergence:
+            self._diverged(trouble.document, f"{process.host.name} says: {trouble.detail}")
 
     def _documents(self) -> Iterable[Document]:
         for host in self.world.hosts:

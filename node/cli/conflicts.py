@@ -108,11 +108,10 @@ def _show(row: dict[str, Any]) -> None:
 
 def _show_later(row: dict[str, Any]) -> None:
     """What stands now, when it is none of the sides."""
-    sides = {side["dot"] for side in row["sides"]}
-    for current in row["current"]:
-        if current["dot"] not in sides:
-            click.echo(f"  current: {_body(current)}")
-            click.secho(f"     {moment(current['at_ms'])} on {current['on']}", dim=True)
+    current = row["current"]
+    if current is not None and current["dot"] not in {side["dot"] for side in row["sides"]}:
+        click.echo(f"  current: {_body(current)}")
+        click.secho(f"     {moment(current['at_ms'])} on {current['on']}", dim=True)
 
 
 def _show_settled(row: dict[str, Any]) -> None:

@@ -63,6 +63,74 @@ def fabric(blocks: int, messages: int, rate: float, settle_s: float, idle_s: flo
         sys.exit(Exit.VIOLATIONS)
 
 
+@bench.command()
+@click.option(
+    "--frames",
+    type=click.IntRange(100, 1_000_000),
+    default=20_000,
+    show_default=True,
+    help="Frames that one node writes.",
+)
+@click.option(
+    "--writes",
+    type=click.IntRange(100, 1_000_000),
+    default=20_000,
+    show_default=True,
+    help="Shared records that a core alone writes.",
+)
+@click.option(
+    "--blocks", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Blocks of each kind."
+)
+@click.option(
+    "--messages",
+    type=click.IntRange(1, MESSAGES_MAX),
+    default=25,
+    show_default=True,
+    help="Messages in a block.",
+)
+@click.option(
+    "--rate", type=click.FloatRange(1, 2000), default=25.0, show_default=True, help="Messages a second."
+)
+@click.option(
+    "--apart",
+    type=click.IntRange(1, 100_000),
+    default=10_000,
+    show_default=True,
+    help="Records that each of two replicas holds and the other lacks.",
+)
+@click.option(
+    "--held",
+    type=click.IntRange(1, 300_000),
+    default=100_000,
+    show_default=True,
+    help="Records of the node that starts again.",
+)
+@json_option
+def state(
+    frames: int, writes: int, blocks: int, messages: int, rate: float, apart: int, held: int, as_json: bool
+) -> None:
+    """Time the shared state: writing, spreading, catching up, starting again. Exit code 21: a target was missed."""
+    from simulations.bench.converging import ConvergingPlan
+    from simulations.bench.durable import WritingPlan
+    from simulations.bench.propagation import PropagationPlan
+    from simulations.bench.restarting import RestartPlan
+    from simulations.bench.state_report import readable
+    from simulations.bench.state_run import StatePlan, run
+    from simulations.lab.interrupt import run_until_signal
+
+    plan = StatePlan(
+        WritingPlan(frames, writes),
+        PropagationPlan(blocks, messages, rate),
+        ConvergingPlan(apart),
+        RestartPlan(held),
+    )
+    with _progress(plan.lasts_s, is_quiet=as_json) as passed:
+        report = run_until_signal(run(plan, passed), INTERRUPTED)
+    emit(report.as_json(), as_json, readable(report))
+    if report.violations:
+        sys.exit(Exit.VIOLATIONS)
+
+
 @contextmanager
 def _progress(lasts_s: float, is_quiet: bool) -> Iterator[Callable[[str, float], None]]:
     """A bar on standard error."""

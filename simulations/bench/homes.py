@@ -12,10 +12,11 @@ from node.founding import admit, found_site
 
 SITE = "bench"
 HOST, LOOPBACK = "127.0.0.1", "lo"
+QUIET: dict[str, Any] = {"bind": HOST, "join_port": 0, "mdns": False}
 
 
 class Pair(NamedTuple):
-    """Two nodes, the second of which dials the first, and a member that runs no node."""
+    """Two nodes, only the second of which can dial the other, and a member that runs no node."""
 
     host: Path
     dialler: Path
@@ -25,15 +26,21 @@ class Pair(NamedTuple):
     broker: Endpoint
 
 
-def make_pair(folder: Path) -> Pair:
-    """Found by a seed alone: only the dialler knows where the other is, so the link is its dial."""
+def make_one(folder: Path) -> Path:
+    """A node that nobody knows of."""
+    home = folder / "alone"
+    found_site(home, SITE, home.name, _now_ms(), port=free_ports(1)[0], **QUIET)
+    return home
+
+
+def make_pair(folder: Path, *, apart: bool = False) -> Pair:
+    """Only the dialler knows where the other is, by a seed, so the link is its dial; `apart`: nobody knows."""
     host, dialler, bare = (folder / name for name in ("host", "dialler", "bare"))
     port, other = free_ports(2)
-    quiet: dict[str, Any] = {"bind": HOST, "join_port": 0, "mdns": False}
     now_ms = _now_ms()
-    owner = found_site(host, SITE, "host", now_ms, port=port, **quiet).identity.node
-    seeds = [str(Endpoint(HOST, port))]
-    peer = admit(host, dialler, "dialler", now_ms, port=other, seeds=seeds, **quiet).identity.node
+    owner = found_site(host, SITE, "host", now_ms, port=port, **QUIET).identity.node
+    seeds = [] if apart else [str(Endpoint(HOST, port))]
+    peer = admit(host, dialler, "dialler", now_ms, port=other, seeds=seeds, **QUIET).identity.node
     admit(host, bare, "bare", now_ms)
     return Pair(host, dialler, bare, owner, peer, Endpoint(HOST, port))
 

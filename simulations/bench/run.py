@@ -27,19 +27,19 @@ class Plan:
 
 async def run(plan: Plan, passed: Callable[[str, float], None]) -> Report:
     """The report. `passed` hears what is going on, and of seconds of the plan that are done."""
-    with _folder() as folder:
+    with folder_of_homes() as folder:
         passed("two nodes link", 0.0)
         broadcasts = await measure_broadcasts(
             folder, plan.broadcast, lambda s: passed("broadcasts and bare messages take turns", s)
         )
-    with _folder() as folder:
+    with folder_of_homes() as folder:
         passed("three nodes form a mesh", 0.0)
         idle = await measure_idle(folder, plan.idle, lambda s: passed("three nodes are left alone", s))
     return make_report(plan.broadcast, broadcasts, plan.idle, idle)
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def folder_of_homes() -> Iterator[Path]:
     """For homes; their sockets' folders go with it, where long paths have put them elsewhere."""
     with tempfile.TemporaryDirectory(prefix="fieldmesh-bench-") as name:
         folder = Path(name)

@@ -27,8 +27,10 @@ class Stations:
     host: Child
     dialler: Child
 
-    async def block(self, order: str, number: int, count: int, rate_hz: float, back: bool = False) -> list[int]:
-        """Has one block sent, by the host unless `back`; the latencies of what arrived, or FieldmeshError if nothing."""
+    async def block(
+        self, order: str, number: int, count: int, rate_hz: float, back: bool = False
+    ) -> list[int]:
+        """Has a block sent, by the host unless `back`; the latencies of what arrived, FieldmeshError if nothing."""
         sender, receiver = (self.dialler, self.host) if back else (self.host, self.dialler)
         await sender.ask(order, takes_s=count / rate_hz, block=number, count=count, rate_hz=rate_hz)
         latencies_ns: list[int] = await receiver.ask(

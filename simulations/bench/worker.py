@@ -5,6 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from mesh.events import CastDelivered, CastRequested, News
 from mesh.ids import NodeId
@@ -18,6 +19,7 @@ from simulations.bench.bare import BarePath
 from simulations.bench.orders import obey
 from simulations.bench.pacing import paced
 from simulations.bench.payload import stamped
+from simulations.bench.state_orders import StateOrders
 
 TOPIC = "bench"
 
@@ -29,13 +31,15 @@ class Worker:
         self._node = node
         self._ends = AsyncExitStack()
         self._arrivals = Arrivals()
+        self._state = StateOrders(node.app, self._arrivals)
         self._publish: Callable[[bytes], Awaitable[None]] | None = None
 
     async def run(self) -> None:
         """Obeys until there are no more orders; then the node stops too."""
-        orders = (
+        orders: tuple[Callable[..., Awaitable[Any]], ...] = (
             *(self.links, self.open_sender, self.open_receiver),
             *(self.send_casts, self.send_bare, self.latencies),
+            *self._state.handlers(),
         )
         try:
             async with self._ends:
@@ -77,6 +81,8 @@ class Worker:
     def _hear(self, news: News) -> None:
         if isinstance(news, CastDelivered):
             self._arrivals.arrived(news.payload)
+        else:
+            self._state.hear(news)
 
 
 def _path(member: str, owner: str, broker: str) -> BarePath:

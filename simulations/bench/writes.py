@@ -67,22 +67,27 @@ def requests(changes: Iterator[Plain]) -> Iterator[WriteRequested]:
 
 
 def _asset(place: str, thing: int) -> Plain:
-    body = {"type": "press", "name": f"Press {thing}", "maker": "Acme", "serial": f"SN-{thing:08}"}
+    body = {"type": "press", "description": f"Press {thing}", "maker": "Acme", "serial": f"SN-{thing:08}"}
     return ("asset", place, "", encode_body(body))
 
 
 def _sensor(place: str, thing: int) -> Plain:
-    body = {"type": "sensor", "name": f"Temperature of press {thing}", "unit": "degC"}
+    body = {"type": "sensor", "description": f"Oil of press {thing}", "unit": "degC"}
     return ("asset", f"{place}/temperature", "", encode_body(body))
 
 
 def _fact(place: str, thing: int) -> Plain:
     body = {"value": thing / 8, "quality": "good", "observed_ms": 1_790_000_000_000 + thing}
-    return ("fact", f"{place}/oil-level", "", encode_body(body))
+    return ("fact", f"{place}#oil-level", "", encode_body(body))
 
 
 def _condition(place: str, thing: int) -> Plain:
-    body = {"active": True, "severity": 1 + thing % 4, "occurrence": f"{thing:08x}", "text": "bearing too hot"}
+    body = {
+        "active": True,
+        "severity": 1 + thing % 4,
+        "occurrence": f"{thing:08x}",
+        "text": "bearing too hot",
+    }
     return ("alarm", f"{place}#hot", "condition", encode_body(body))
 
 

@@ -78,6 +78,32 @@ def test_both_sides_raising_anew_need_both_activations_acknowledged() -> None:
     assert alarm.view(cut.heal(), NOW).state == "acknowledged"
 
 
+def test_each_side_acknowledging_its_own_activation_acknowledges_both() -> None:
+    cut = Cut("alarm", "acme/leeds/press/1#too-hot")
+    for place, by in enumerate(("maria", "jan")):
+        cut.do(place, alarm.raise_(cut.item(place), f"o{place}", NOW))
+        acknowledge(cut, place, by)
+    seen = alarm.view(cut.heal(), NOW)
+    assert (seen.state, seen.outstanding) == ("acknowledged", ())
+    assert [(each.by, each.occurrences) for each in seen.acknowledgements] == [
+        ("maria", ("o0",)),
+        ("jan", ("o1",)),
+    ]
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_an_update_of_an_acknowledged_activation_acknowledges_no_other_that_has_returned(who: int) -> None:
+    cut = Cut("alarm", "acme/leeds/press/1#too-hot")
+    cut.do(who, alarm.raise_(cut.item(who), "o1", NOW))
+    acknowledge(cut, who, "maria")
+    cut.do(1 - who, alarm.raise_(cut.item(1 - who), "o2", NOW))
+    cut.do(1 - who, alarm.return_to_normal(cut.item(1 - who), NOW))
+    cut.heal()
+    cut.do(0, alarm.raise_(cut.item(), "o3", NOW, 4))
+    seen = alarm.view(cut.heal(), NOW)
+    assert (seen.state, seen.outstanding) == ("unacknowledged", ("o2",))
+
+
 @pytest.mark.parametrize("who", [0, 1])
 def test_writing_over_two_activations_keeps_the_one_that_nobody_acknowledged(who: int) -> None:
     cut = Cut("alarm", "acme/leeds/press/1#too-hot")

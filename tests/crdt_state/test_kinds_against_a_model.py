@@ -51,7 +51,6 @@ GARBAGE: dict[str, Any] = {
     **{field: ["x"] for field in ("severity", "number", "cpu", "value")},
     **dict.fromkeys(("out", "occurrence", "owner", "handed_to", "unit", "text", "rules", "t", "docs"), 7),
     **dict.fromkeys(("choice", "first", "title"), 7),
-    "garbage": True,
 }
 
 places = st.integers(0, PLACES - 1)

@@ -8,6 +8,7 @@ from mesh.now import Now
 from node.core import NodeCore
 from node.newsroom import Newsroom
 from node.world_verbs import WorldVerbs
+from tests.mesh.cores import at
 from tests.mesh.plant import Plant, Process
 from tests.mesh.site import make_site
 
@@ -41,7 +42,8 @@ class Station:
         return self.process.core
 
     def now(self) -> Now:
-        return self.plant._now_of(self.process)
+        right = at(self.plant.now)
+        return Now(right.mono, right.wall_ms + self.process.clock_ms)
 
     def deliver(self, event: Event) -> None:
         self.plant.tell(self.process, event)

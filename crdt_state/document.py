@@ -3,25 +3,20 @@
 The records are the truth: for each key the version with the author's highest (run, number). They only ever grow
 newer. The pycrdt document is their form: it knows what another replica lacks. Whatever a delta does to the form
 (an older value put back, a key deleted, rubbish), the records stand, and `mend` makes the form agree with them.
-Native code sees no delta that has not been read first (`update`), and none that would wait in it for another.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from pycrdt import Doc, Map, MapEvent, TransactionEvent
+from dataclasses import dataclass, field
 
 from crdt_state.context import Context
+from crdt_state.form import PEN_BITS, Form, FormError
+from crdt_state.form import form_from as form_from
 from crdt_state.record import KEY_CHARS, Record, RecordError, decode_record
-from crdt_state.update import ROOT, Update, UpdateError, read_update
 from crdt_state.varint import clocks_of
 
 DIGEST_BYTES = 16
 REVISIONS_MAX = 4096  # digests remembered: a member's report is some seconds old when it arrives
-PEN_BITS = 53  # what a JavaScript client can count to
-PENS_MAX = 5_000  # as many as fit into a question: each run of each node adds one until the next generation
 PEN_TAKEN = "delta-pen-taken"  # somebody else draws with our pen: it is to be changed before we draw again
 
 Check = Callable[[Record], None]
@@ -63,10 +58,9 @@ class Document:
         self._revision_of: dict[str, int] = {}
         self._revisions: OrderedDict[int, int] = OrderedDict()  # digest -> revision
         self._digest = 0
-        self._touched: dict[str, object] = {}  # by key: what a delta has put there
+        self._form = Form(pen)
         self._strokes: list[bytes] = []
         self._stroke_start = 0
-        self._open(pen)
         self._note_digest()
 
     # -- what it holds
@@ -78,32 +72,31 @@ class Document:
 
     @property
     def pen(self) -> int:
-        return self._pen
+        return self._form.pen
 
     def summary(self) -> bytes:
         """The form's state vector."""
-        return self._doc.get_state()
+        return self._form.summary()
 
     def delta_since(self, summary: bytes) -> bytes:
         """What a replica with this state vector lacks. ValueError when that is no state vector."""
-        theirs = clocks_of(summary)
-        return b"" if theirs == self._clocks() else self._doc.get_update(summary)
+        return self._form.delta_since(summary)
 
     def lacks(self, summary: bytes) -> bool:
         """Whether the holder of this state vector has something that the form does not. False when it is none."""
         try:
-            theirs, ours = clocks_of(summary), self._clocks()
+            theirs, ours = clocks_of(summary), self._form.clocks()
         except ValueError:
             return False
         return any(clock > ours.get(pen, 0) for pen, clock in theirs.items())
 
     def state(self) -> bytes:
         """The whole form, to be saved."""
-        return self._doc.get_update()
+        return self._form.state()
 
     def is_drawn(self, key: str) -> bool:
         """Whether the form has something under this key, be it older or newer than what is held."""
-        return key in self._map
+        return key in self._form
 
     def revision_of(self, key: str) -> int:
         """At which revision the record under this key was taken."""
@@ -126,7 +119,7 @@ class Document:
         """Take a record that has been checked, or was saved, without drawing it: it is astray until `mend`."""
         if not self._join(record):
             return False
-        if self._map.get(record.key) != record.blob:
+        if self._form.get(record.key) != record.blob:
             self.astray[record.key] = None
         return True
 
@@ -157,8 +150,8 @@ class Document:
         """What was drawn here since last asked."""
         if not self._strokes:
             return None
-        stop = self._clocks().get(self._pen, 0)
-        stroke = Stroke(self._pen, self._stroke_start, stop, tuple(self._strokes))
+        stop = self._form.clock()
+        stroke = Stroke(self.pen, self._stroke_start, stop, tuple(self._strokes))
         self._strokes, self._stroke_start = [], stop
         return stroke
 
@@ -166,50 +159,42 @@ class Document:
 
     def fits(self, stroke: Stroke) -> str:
         """How a pen's stroke fits: `known`, `next`, or `gap` when earlier ones are missing."""
-        clock = self._clocks().get(stroke.pen, 0)
+        clock = self._form.clocks().get(stroke.pen, 0)
         if clock >= stroke.stop:
             return "known"
         return "next" if clock >= stroke.start else "gap"
 
     def merge(self, updates: Sequence[bytes], check: Check) -> Merged:
         """Apply deltas; every record in them is checked on its own. What is no good is refused and set astray."""
-        self._touched.clear()
-        before = self._clocks()
+        before = self._form.clocks()
         fault = self._apply(updates)
-        refused = [fault] if fault else []
-        accepted: list[Record] = []
-        equivocal: list[tuple[Record, Record]] = []
-        touched, self._touched = self._touched, {}
+        found = _Found([fault] if fault else [])
+        touched = self._form.take_touched()
         for key in sorted(touched):
-            self._take(key, touched[key], check, accepted, refused, equivocal)
-        after = self._clocks()
-        if after.get(self._pen, 0) > before.get(self._pen, 0):
-            refused.append(PEN_TAKEN)
-        return Merged(tuple(accepted), tuple(refused), tuple(equivocal), bool(touched) or after != before)
+            self._look(key, touched[key], check, found)
+        after = self._form.clocks()
+        if after.get(self.pen, 0) > before.get(self.pen, 0):
+            found.refused.append(PEN_TAKEN)
+        return found.merged(is_changed=bool(touched) or after != before)
 
     def take_loose(self, blob: bytes, check: Check) -> Merged:
         """A record that came by itself, by reconciliation."""
-        accepted: list[Record] = []
-        refused: list[str] = []
-        equivocal: list[tuple[Record, Record]] = []
+        found = _Found([])
         try:
-            key = decode_record(blob).key
+            record = decode_record(blob)
+            if self._take(record, check, found):
+                self.astray[record.key] = None
         except RecordError as error:
-            return Merged(refused=(error.reason,))
-        self._take(key, blob, check, accepted, refused, equivocal)
-        if accepted:
-            self.astray[key] = None
-        return Merged(tuple(accepted), tuple(refused), tuple(equivocal))
+            found.refused.append(error.reason)
+        return found.merged()
 
     def recheck(self, check: Check) -> Merged:
-        """Look again at what the form holds and the records do not: an author may have become known."""
-        accepted: list[Record] = []
-        refused: list[str] = []
-        equivocal: list[tuple[Record, Record]] = []
-        for key in sorted(self._map.keys()):
+        """Look again at what the form has and we do not hold: its author may have become a member."""
+        found = _Found([])
+        for key in self._form:
             if key not in self.records:
-                self._take(key, self._map.get(key), check, accepted, refused, equivocal)
-        return Merged(tuple(accepted), tuple(refused), tuple(equivocal))
+                self._look(key, self._form.get(key), check, found)
+        return found.merged()
 
     # -- opening
 
@@ -218,133 +203,70 @@ class Document:
         self.mark = mark
         self._open(pen)
         is_readable = not state or not self._apply((state,))
-        drawn, self._touched = self._touched, {}  # reading each key again would cost as much as all the rest
+        drawn = self._form.take_touched()  # reading each key again would cost as much as all the rest
         self.is_whole = self.is_whole and is_readable
         self.astray = {key: None for key, record in self.records.items() if drawn.get(key) != record.blob}
         return is_readable
 
     def find_astray(self) -> None:
         """Compare form and records, key by key."""
-        self.astray = {key: None for key, record in self.records.items() if self._map.get(key) != record.blob}
-
-    def _open(self, pen: int, state: bytes = b"") -> None:
-        doc: Doc[Any] = Doc(client_id=pen)
-        self._pen, self._doc, self._map = pen, doc, doc.get(ROOT, type=Map)
-        if state:
-            doc.apply_update(state)
-        self._touched = {}
-        self._is_drawing = False
-        self._strokes.clear()
-        self._stroke_start = 0
-        self._subscriptions = (self._map.observe(self._saw_keys), self._doc.observe(self._saw_update))
-
-    def _reopen_empty(self) -> None:
-        """The native document may be broken: start one with nothing in it, and have a peer fill it."""
-        self._open(self._pen + 1 if self._pen + 1 < 2**PEN_BITS else 1)
-        self.is_whole = False
-        self.find_astray()
+        self.astray = {
+            key: None for key, record in self.records.items() if self._form.get(key) != record.blob
+        }
 
     # -- inside
 
-    def _clocks(self) -> dict[int, int]:
-        return clocks_of(self.summary())
+    def _open(self, pen: int) -> None:
+        self._form = Form(pen)
+        self._strokes, self._stroke_start = [], 0
 
     def _apply(self, updates: Sequence[bytes]) -> str:
-        """Apply what may be applied, up to the first that may not; what was wrong with that."""
-        clocks = self._clocks()
+        """Apply deltas; what was wrong with the first that was not applied."""
         try:
-            for data in updates:
-                update = read_update(data)
-                _demand_fit(update, clocks)
-                self._doc.apply_update(data)
-                for pen, stop in update.stops.items():
-                    clocks[pen] = max(clocks.get(pen, 0), stop)
-        except UpdateError as error:
-            return error.reason
-        except ValueError:
+            return self._form.apply(updates)
+        except FormError:
+            self._open(self.pen + 1 if self.pen + 1 < 2**PEN_BITS else 1)
+            self.is_whole = False  # a peer will fill it
+            self.find_astray()
             return "delta-malformed"
-        except BaseException as error:
-            if not _is_native(error):
-                raise
-            self._reopen_empty()
-            return "delta-malformed"
-        if clocks != self._clocks():  # parts that wait for each other, in a circle: they may not stay
-            touched = self._touched
-            self._open(self._pen, self._doc.get_update())
-            self._touched = touched
-            return "delta-malformed"
-        return ""
-
-    def _saw_keys(self, event: MapEvent) -> None:
-        if self._is_drawing:
-            return
-        for key, change in event.keys.items():  # type: ignore[attr-defined]  # pycrdt's stubs leave its events empty
-            self._touched[key] = change.get("newValue")
-
-    def _saw_update(self, event: TransactionEvent) -> None:
-        if self._is_drawing:
-            self._strokes.append(event.update)
 
     def _draw(self, values: dict[str, bytes | None]) -> None:
         if not values:
             return
         if not self._strokes:
-            self._stroke_start = self._clocks().get(self._pen, 0)
-        self._is_drawing = True
-        try:
-            with self._doc.transaction():
-                for key, value in values.items():
-                    if value is not None:
-                        self._map[key] = value
-                    elif key in self._map:
-                        del self._map[key]
-        finally:
-            self._is_drawing = False
+            self._stroke_start = self._form.clock()
+        drawn = self._form.draw(values)
+        if drawn:
+            self._strokes.append(drawn)
 
-    def _take(
-        self,
-        key: str,
-        value: object,
-        check: Check,
-        accepted: list[Record],
-        refused: list[str],
-        equivocal: list[tuple[Record, Record]],
-    ) -> None:
-        """One key of the form has changed: hold its record, or say why not."""
+    def _look(self, key: str, value: object, check: Check, found: "_Found") -> None:
+        """One key of the form has changed: hold its record, or say why not; what we hold stays, and is then astray."""
         held = self.records.get(key)
-        if held is not None and value == held.blob:
-            self.astray.pop(key, None)
-            return
-        if held is None and value is None:
-            self.astray.pop(key, None)  # rubbish has been rubbed out
-            return
+        self.astray.pop(key, None)
+        if value == (held.blob if held else None):
+            return  # mended, or rubbish that was rubbed out
         try:
-            record = self._read(key, value)
-            if held is not None and record.dot[1:] < held.dot[1:]:
-                raise RecordError("record-rolled-back")
-            check(record)
+            is_astray = not self._take(_read(key, value), check, found)
         except RecordError as error:
-            refused.append(error.reason)
-            if held is not None or error.reason in _RUBBISH:
-                self.astray[key] = None
-            return
-        if held is not None and held.dot == record.dot:
-            equivocal.append((held, record))
-        if self._join(record):
-            accepted.append(record)
-            self.astray.pop(key, None)
-        else:
+            found.refused.append(error.reason)
+            is_astray = held is not None or error.reason in _RUBBISH
+        if is_astray:
             self.astray[key] = None
 
-    def _read(self, key: str, value: object) -> Record:
-        if value is None:
-            raise RecordError("record-rubbed-out")
-        if len(key) != KEY_CHARS or not isinstance(value, bytes | bytearray):
-            raise RecordError("record-malformed")
-        record = decode_record(bytes(value))
-        if record.key != key:
-            raise RecordError("record-misplaced")
-        return record
+    def _take(self, record: Record, check: Check, found: "_Found") -> bool:
+        """Whether this record is held from now on; RecordError says why it may not be."""
+        held = self.records.get(record.key)
+        if held is not None and held.blob == record.blob:
+            return False
+        if held is not None and record.dot[1:] < held.dot[1:]:
+            raise RecordError("record-rolled-back")
+        check(record)
+        if held is not None and held.dot == record.dot:
+            found.equivocal.append((held, record))
+        if not self._join(record):
+            return False
+        found.accepted.append(record)
+        return True
 
     def _join(self, record: Record) -> bool:
         held = self.records.get(record.key)
@@ -372,28 +294,28 @@ class Document:
             self._revisions.popitem(last=False)
 
 
-def form_from(records: Iterable[Record], pen: int) -> bytes:
-    """The form of a document with these records and no history: the same bytes wherever it is made."""
-    doc: Doc[Any] = Doc(client_id=pen)
-    values: Map[Any] = doc.get(ROOT, type=Map)
-    with doc.transaction():
-        for record in sorted(records, key=lambda each: each.key):
-            values[record.key] = record.blob
-    return doc.get_update()
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one merge has come to so far."""
+
+    refused: list[str]
+    accepted: list[Record] = field(default_factory=list)
+    equivocal: list[tuple[Record, Record]] = field(default_factory=list)
+
+    def merged(self, is_changed: bool = False) -> Merged:
+        return Merged(tuple(self.accepted), tuple(self.refused), tuple(self.equivocal), is_changed)
+
+
+def _read(key: str, value: object) -> Record:
+    if value is None:
+        raise RecordError("record-rubbed-out")
+    if len(key) != KEY_CHARS or not isinstance(value, bytes | bytearray):
+        raise RecordError("record-malformed")
+    record = decode_record(bytes(value))
+    if record.key != key:
+        raise RecordError("record-misplaced")
+    return record
 
 
 _RUBBISH = ("record-malformed", "record-misplaced", "record-oversized", "record-forged")
 """What nobody will ever accept; other refusals depend on the roster or the date, and are left as they are."""
-
-
-def _demand_fit(update: Update, clocks: dict[int, int]) -> None:
-    """UpdateError when parts of it would wait in native memory, or nobody could ask for the document any more."""
-    if not update.fits(clocks):
-        raise UpdateError("delta-gapped")
-    if len(clocks) + len(update.stops) > PENS_MAX and len(clocks.keys() | update.stops.keys()) > PENS_MAX:
-        raise UpdateError("delta-pens")
-
-
-def _is_native(error: BaseException) -> bool:
-    """Whether pycrdt broke: its panics are no Exception, and deep nesting ends in a RecursionError."""
-    return isinstance(error, RecursionError) or type(error).__name__ == "PanicException"

@@ -1,7 +1,9 @@
 """Headers: which generation of each document is the current one, and the mark that names it."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from crdt_state.context import Context, context_of
 from crdt_state.item import items_of
@@ -13,9 +15,10 @@ from mesh.ids import NodeId, short_of
 
 KIND = "generation"
 MARK_HASH_BYTES = 8
+NUMBER_MAX = 2**32 - 1  # what a mark holds; whoever claims it is outdone by whoever claims it later
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Header:
     """One generation of a document, as its builder signed it."""
 
@@ -25,6 +28,10 @@ class Header:
     record: Record
 
     @property
+    def number(self) -> int:
+        return min(self.body.number, NUMBER_MAX)
+
+    @cached_property
     def context(self) -> Context:
         return context_of(self.body.context)
 
@@ -58,12 +65,13 @@ def _body_of(record: Record) -> tuple[Generation, bool]:
 def mark_of(record: Record, number: int) -> bytes:
     """A generation's name on the wire: its number, and which of those with this number it is."""
     digest = hashlib.blake2b(str(record.dot).encode(), digest_size=MARK_HASH_BYTES).digest()
-    return min(number, 2**32 - 1).to_bytes(4, "big") + digest
+    return min(number, NUMBER_MAX).to_bytes(4, "big") + digest
 
 
-def number_of(mark: bytes) -> int:
-    return int.from_bytes(mark[:4], "big")
+def digest_of(records: Iterable[Record]) -> bytes:
+    """Of a generation's content."""
+    return (sum(record.hash for record in records) % (1 << 128)).to_bytes(16, "big")
 
 
 def _rank(header: Header) -> tuple[int, int, NodeId]:
-    return (header.body.number, header.record.time, header.record.author)
+    return (header.number, header.record.time, header.record.author)

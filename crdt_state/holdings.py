@@ -6,7 +6,7 @@ from crdt_state.document import Document
 from crdt_state.item import Change
 from crdt_state.kinds.holding import Holding
 from crdt_state.kinds.holding import view as holding_view
-from crdt_state.record import RecordError, Register
+from crdt_state.record import Record, RecordError, Register
 from crdt_state.state import WorldState
 from mesh.hybrid import ms_of
 from mesh.ids import NodeId
@@ -14,6 +14,8 @@ from mesh.now import Now
 from mesh.world_config import WorldConfig
 
 FIRST_AFTER_S = 2.0  # after the start: what peers have has arrived by then
+BUSY_TIMES = 6  # so many times longer apart while documents never stop changing: a report is some kilobytes
+DOCUMENTS_MAX = 500  # in a report, which is a record; the oldest of each kind come first, to be collected
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,12 @@ class Holdings:
         self._state = state
         self._config = config
         self._said = b""
+        self._seen = b""
+        self._said_at = float("-inf")
         self._at = float("inf")
         self._at_latest = float("inf")
-        self._acked: dict[tuple[NodeId, str], int] = {}  # revisions; two for each member and document
+        self._acked: dict[tuple[NodeId, str], int] = {}  # revisions, for each member and document
+        self._read: dict[NodeId, tuple[Record, Held]] = {}  # reports as they were read last
 
     def start(self, now: Now) -> None:
         self._at = now.mono + FIRST_AFTER_S
@@ -57,8 +62,12 @@ class Holdings:
         if fabric.halted or fabric.is_behind_disk:
             return  # what is not on the disk is not held
         digest = self._state.library.digests()[0]
-        if digest != self._said or now.mono >= self._at_latest:
+        is_quiet, self._seen = digest == self._seen, digest
+        is_rested = now.mono - self._said_at >= self._config.holding_every_s * BUSY_TIMES
+        is_news = digest != self._said and (is_quiet or is_rested)
+        if is_news or now.mono >= self._at_latest:
             self._said = digest
+            self._said_at = now.mono
             self._at_latest = now.mono + self._config.holding_at_least_s
             self._say(now)
 
@@ -71,7 +80,21 @@ class Holdings:
         record = item.facet().by_author.get(node) if item else None
         if item is None or record is None or record.is_deletion:
             return None
-        return Held(node, ms_of(record.time), holding_view(item, 0)[0])
+        known = self._read.get(node)
+        if known is None or known[0] is not record:
+            known = self._read[node] = record, Held(node, ms_of(record.time), holding_view(item, 0)[0])
+        return known[1]
+
+    def mark_at(self, node: NodeId, document: str) -> str:
+        """The generation of a document that this member follows, by its own word; empty also when it did not say."""
+        held = self.held(node)
+        said = held.holding.docs.get(document) if held else None
+        return said[0] if said else ""
+
+    def forget(self, document: str) -> None:
+        """This document has been dropped: one of that name begins anew, with revisions of its own."""
+        for key in [key for key in self._acked if key[1] == document]:
+            del self._acked[key]
 
     def acknowledged(self, document: Document, now: Now) -> Acknowledged:
         """Up to which of our revisions everybody who counts holds a document."""
@@ -85,10 +108,13 @@ class Holdings:
 
     def _say(self, now: Now) -> None:
         library = self._state.library
+        held = (each for each in library.documents() if each.records and each.is_whole)
+        shared = sorted(
+            (each for each in held if not library.is_owned(each.name)), key=lambda each: each.name
+        )
         docs = {
             document.name: [document.mark.hex(), document.digest.hex(), len(document.records)]
-            for document in sorted(library.documents(), key=lambda each: each.name)
-            if document.records and not library.is_owned(document.name)
+            for document in shared[:DOCUMENTS_MAX]
         }
         body = {"docs": docs, "run": self._state.fabric.birth.incarnation}
         try:
@@ -116,7 +142,7 @@ class Holdings:
         for node in roster.members():
             held, member = self.held(node), roster.member(node)
             heard_ms = held.said_ms if held else (member.not_before_ms if member else 0)
-            has_left = held is not None and roster.left_at(node) >= held.holding.run
+            has_left = roster.left_at(node) >= (held.holding.run if held else 0)
             if node != me and heard_ms >= oldest_ms and not has_left:
                 counted.append(node)
         return counted

@@ -82,7 +82,7 @@ class Library:
 
     def may_open(self, name: str, mark: bytes) -> bool:
         """Whether there can be a new document of this name and generation."""
-        return name not in self._documents and self._has_room(name) and self.mark_for(name)[0] == mark
+        return name not in self._documents and self._has_room(name) and self.birth_of(name).mark == mark
 
     def close(self, name: str) -> Document | None:
         """Forget a document that has been dropped."""

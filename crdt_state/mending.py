@@ -1,12 +1,16 @@
 """Mending: forms are made to agree with the records that are held, and both are saved now and then."""
 
+from collections.abc import Callable
+
 from crdt_state.document import Document
 from crdt_state.state import WorldState
+from mesh.ids import NodeId
 from mesh.now import Now
 
 MEND_EVERY_S = 1.0
 OWN_AFTER_S = 1.0  # once the peers have been heard, what is ours and astray is drawn again ...
 OTHERS_AFTER_S = (3.0, 6.0)  # ... and what is not, if its author has not done it by then
+ALONE_AFTER_S = 15.0  # nobody has answered
 SAVE_EVERY_S = 60.0
 FORM_RECORDS = 1000  # changes after which a form is worth saving again
 
@@ -14,11 +18,14 @@ FORM_RECORDS = 1000  # changes after which a form is worth saving again
 class Mending:
     """Owns the repairs that need no peer."""
 
-    def __init__(self, state: WorldState) -> None:
+    def __init__(self, state: WorldState, is_awaited: Callable[[str], bool]) -> None:
+        self._is_awaited = is_awaited  # whether a document's content is on its way, or must be waited for
         self._state = state
         self._astray_since: dict[str, float] = {}  # by document
         self._strange: dict[str, None] = {}  # documents that hold records of authors we do not know
         self._roster_digest = state.fabric.roster.digest
+        self._removals: list[tuple[NodeId, int]] = []
+        self._lost_since: dict[str, float] = {}  # documents whose form is to be fetched
         self._mend_at = float("inf")
         self._save_at = float("inf")
 
@@ -60,7 +67,9 @@ class Mending:
             document = self._state.library.get(name)
             if document is not None:
                 self._state.recheck(document, now)
-        if roster.removed():
+        removals = [(node, gone.at_ms) for node in roster.removed() if (gone := roster.removal(node))]
+        if removals != self._removals:
+            self._removals = removals
             for document in list(self._state.library.documents()):
                 self._shut_out(document)
 
@@ -69,8 +78,19 @@ class Mending:
         for key in [key for key, record in document.records.items() if is_shut_out(record)]:
             self._state.hide(document, key)
 
+    def _give_up(self, document: Document, now: Now) -> None:
+        """A form that nobody has is made anew from the records."""
+        if document.is_whole or self._is_awaited(document.name):
+            self._lost_since.pop(document.name, None)
+        elif now.mono - self._lost_since.setdefault(document.name, now.mono) >= ALONE_AFTER_S:
+            document.is_whole = True
+            document.find_astray()
+            self._state.library.changed()
+            self._state.fabric.count("form-made-anew")
+
     def _mend(self, document: Document, now: Now) -> None:
         """Make the form agree with the records, ours first."""
+        self._give_up(document, now)
         if not document.astray or not document.is_whole:
             self._astray_since.pop(document.name, None)
             return

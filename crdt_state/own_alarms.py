@@ -16,6 +16,7 @@ SEVERITIES = {
     "records-from-the-future": 2,
     "records-in-quarantine": 2,
     "own-writes-forgotten": 3,
+    "generation-omits": 3,
 }
 """What is alarmed; a finding that is not listed here is told as news only."""
 

@@ -13,7 +13,7 @@ class Standing(StrEnum):
     """How a member's copy of a document relates to ours."""
 
     EQUAL = "equal"
-    BEHIND = "behind"  # it holds what we held at an earlier moment
+    BEHIND = "behind"  # it holds nothing yet, or what we held earlier, or in an earlier generation
     DIFFERENT = (
         "different"  # it holds something that we have not seen it agree with: ahead, or about to be synced
     )
@@ -71,8 +71,10 @@ def _of_document(
 
 def _of_member(node: NodeId, held: Held | None, document: Document, is_diverged: bool) -> MemberProof:
     said = held.holding.docs.get(document.name) if held else None
-    if held is None or said is None:
-        return MemberProof(node, Standing.UNKNOWN, "", 0, held.said_ms if held else 0)
+    if held is None:
+        return MemberProof(node, Standing.UNKNOWN, "", 0, 0)
+    if said is None:
+        return MemberProof(node, Standing.BEHIND, "", 0, held.said_ms)
     mark, digest, records = said
     return MemberProof(node, _standing(document, mark, digest, is_diverged), digest, records, held.said_ms)
 

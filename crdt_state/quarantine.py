@@ -48,32 +48,34 @@ class Quarantine:
 
     def put(self, record: Record, why: str, now: Now) -> None:
         """Keep a record out of the documents."""
-        if len(self._aside) >= ASIDE_MAX:
-            self._state.fabric.count("quarantine-full")
+        if len(self._aside) >= ASIDE_MAX and record.author != self._state.fabric.me:
+            self._state.fabric.count("quarantine-full")  # others' stale copies; our own writes are kept
             return
         aside = Aside(record.key, record, why, self._state.ms(now))
         self._aside[record.key] = aside
         saved = msgspec.msgpack.encode(_Saved(record.blob, why, aside.since_ms))
-        self._state.fabric.persist([Write(TABLE, record.key, saved)])
+        self._state.save_beside(Write(TABLE, record.key, saved))
         self._state.fabric.count("record-quarantined", record.author)
 
     def decide(self, keys: Sequence[str], is_merged: bool, now: Now) -> None:
         """Merge: the values are written anew, as of now and by this node. Discard: they are gone."""
-        decided = [self._aside[key] for key in keys if key in self._aside]
-        if is_merged:
-            changes = [
-                Change(aside.record.register, None if aside.record.is_deletion else aside.record.body)
-                for aside in decided
-            ]
-            try:
-                self._state.write(changes, now)
-            except RecordError as error:
-                self._state.fabric.count(error.reason)
-                return
-            self._state.save_rows()
-        for aside in decided:
-            del self._aside[aside.key]
-        self._state.fabric.persist([Write(TABLE, aside.key, None) for aside in decided])
+        if self._state.fabric.halted:
+            return
+        for key in keys:
+            aside = self._aside.get(key)
+            if aside is not None and (not is_merged or self._merge(aside.record, now)):
+                del self._aside[key]
+                self._state.save_beside(Write(TABLE, key, None))
+
+    def _merge(self, record: Record, now: Now) -> bool:
+        """False when it cannot be written, by us or now: it stays."""
+        change = Change(record.register, None if record.is_deletion else record.body)
+        try:
+            self._state.write([change], now)
+        except RecordError as error:
+            self._state.fabric.count(error.reason)
+            return False
+        return True
 
     def __len__(self) -> int:
         return len(self._aside)

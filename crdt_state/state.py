@@ -67,6 +67,10 @@ class WorldState:
                 self._show(record, ms)
         self._changed.clear()
 
+    def know_own(self, dot: Dot) -> None:
+        """Our store knows of this write of ours."""
+        self._last_own = max(self._last_own, dot[1:])
+
     def compare_own(self, dot: Dot) -> None:
         """Others know this write of ours: later than the last of an earlier run that we know means forgotten."""
         if dot.run >= self.fabric.birth.incarnation or dot[1:] <= self._last_own:

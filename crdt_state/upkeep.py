@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from crdt_state.budget import Growth
 from crdt_state.claims import ClaimsWatch
-from crdt_state.generations import Generations
+from crdt_state.generations import Fetching, Generations
 from crdt_state.headers import KIND as GENERATION
 from crdt_state.holdings import Holdings
 from crdt_state.ledger import Ledger
@@ -12,7 +12,7 @@ from crdt_state.own_alarms import OwnAlarms
 from crdt_state.quarantine import TABLE as ASIDE_TABLE
 from crdt_state.quarantine import Quarantine
 from crdt_state.record import Register
-from crdt_state.redating import redate
+from crdt_state.redating import Redating
 from crdt_state.state import WorldState
 from mesh.events import Write
 from mesh.now import Now
@@ -28,7 +28,7 @@ class Upkeep:
         self,
         state: WorldState,
         saved: Mapping[str, Mapping[str, bytes]],
-        want: Callable[[str], None],
+        fetching: Fetching,
         findings: Callable[[], dict[str, str]],
     ) -> None:
         config = state.fabric.config.world
@@ -36,26 +36,19 @@ class Upkeep:
         self._findings = findings
         self.holdings = Holdings(state, config)
         self.quarantine = Quarantine(state, saved.get(ASIDE_TABLE, {}))
-        self.generations = Generations(state, self.holdings, self.quarantine, config, want)
+        self.generations = Generations(state, self.holdings, self.quarantine, config, fetching)
         self.growth = Growth(state)
         self._ledger = Ledger(state)
         self._claims = ClaimsWatch(state)
         self._alarms = OwnAlarms(state)
+        self._redating = Redating(state)
         self._sure_at = float("inf")
-        state.library.mark_for = self.generations.mark_for
+        state.library.birth_of = self.generations.birth_of
 
     def start(self, now: Now) -> None:
         self.growth.start(now)
-        if self._state.fabric.birth.doubts:
-            self._sure_at = now.mono + SURE_AFTER_S
         self.holdings.start(now)
-        headers = [item.name for item in self._state.view.items(GENERATION)]
-        for name in headers:
-            document = self._state.library.get(name)
-            mark, context = self.generations.mark_for(name)
-            if document is not None and document.mark == mark:
-                document.context.join(context)
-        self.generations.follow_headers(headers, now)
+        self.generations.start(now)
 
     def changed(self, registers: Mapping[Register, None], now: Now) -> None:
         """The versions of these have changed."""
@@ -71,10 +64,8 @@ class Upkeep:
         self.holdings.tick(now)
         self.generations.tick(now)
         if self._alarms.is_due(now):
-            redated = redate(self._state, now)
-            if redated:
-                self._state.fabric.count("record-redated")
-            self._alarms.tick(self._all_findings(), now)
+            self._redating.tick(now)
+            self._alarms.tick(self._all_findings(now), now)
         self._dispel_doubts(now)
 
     def wake_at(self) -> float:
@@ -87,12 +78,14 @@ class Upkeep:
 
     def _dispel_doubts(self, now: Now) -> None:
         """After some time among peers a store that had lost something holds again what they know."""
-        fabric = self._state.fabric
-        if now.mono >= self._sure_at and fabric.links.peers() and not fabric.is_behind_disk:
-            self._sure_at = float("inf")
+        fabric, state = self._state.fabric, self._state
+        if not state.has_forgotten or not fabric.links.peers():
+            self._sure_at = now.mono + SURE_AFTER_S
+        elif now.mono >= self._sure_at and not (fabric.is_behind_disk or self.generations.is_following()):
+            state.has_forgotten = False
             fabric.persist([Write(DOUBT_TABLE, DOUBT_KEY, None)])
 
-    def _all_findings(self) -> dict[str, str]:
+    def _all_findings(self, now: Now) -> dict[str, str]:
         findings = self._findings()
         state = self._state
         if state.waiting:
@@ -102,6 +95,9 @@ class Upkeep:
             findings["records-in-quarantine"] = (
                 f"{len(self.quarantine)} records wait: fieldmesh quarantine show"
             )
+        builders = sorted(map(state.fabric.roster.name, self.generations.blamed(now)))
+        if builders:
+            findings["generation-omits"] = f"built documents without what is open: {', '.join(builders)}"
         if state.has_forgotten:
             findings["own-writes-forgotten"] = "this node's store is older than what it has told its peers"
         return findings

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from crdt_state.budget import Budget
-from crdt_state.document import PEN_TAKEN, Document, Merged, Stroke
+from crdt_state.document import DIGEST_BYTES, PEN_TAKEN, Document, Merged, Stroke
 from crdt_state.evidence_watch import EvidenceWatch, Pair
+from crdt_state.generations import Fetching
 from crdt_state.item import Change
 from crdt_state.kind import Kinds
 from crdt_state.manners import Manners
@@ -26,6 +27,7 @@ from mesh.wire import Entry
 DIVERGED_AFTER_S = 2.0  # equal heads, other content: for less, it is a record that was on its way
 DIVERGED_FORGET_S = 15.0  # since it was last seen: reconciliation is tried at least as often as that
 
+NOTHING = bytes(DIGEST_BYTES)  # the digest of no records
 EMPTY = b"\0"  # the state vector of a document without anything
 
 
@@ -35,9 +37,11 @@ class World:
     def __init__(self, fabric: FabricState, kinds: Kinds, saved: Mapping[str, Mapping[str, bytes]]) -> None:
         self.state = WorldState(fabric, kinds, saved)
         self.exchange = Exchange(fabric, self)
-        self.upkeep = Upkeep(self.state, saved, self._want, self._findings)
+        self.upkeep = Upkeep(
+            self.state, saved, Fetching(self._want, self.exchange.is_fetching), self._findings
+        )
         self._fabric = fabric
-        self._mending = Mending(self.state)
+        self._mending = Mending(self.state, self._is_awaited)
         self._evidence = EvidenceWatch(self.state)
         self._manners = Manners()
         self._diverged: dict[tuple[str, NodeId], tuple[float, float]] = {}  # seen first, and last
@@ -134,8 +138,9 @@ class World:
 
     def entry(self, name: str) -> Entry | None:
         document = self.state.library.get(name)
-        if document is None:
-            return None
+        if document is None:  # of a known generation, it can be fetched
+            mark = self.state.library.birth_of(name).mark
+            return Entry(name, mark, NOTHING, True) if mark else None
         return Entry(name, document.mark, document.digest, document.is_whole and not document.astray)
 
     def summary(self, name: str, mark: bytes) -> bytes | None:
@@ -263,6 +268,9 @@ class World:
         peers = self._fabric.links.peers()
         if peers:
             self.exchange.want(peers[int(self._fabric.random.random() * len(peers))], name, "generation")
+
+    def _is_awaited(self, name: str) -> bool:
+        return self.exchange.is_fetching(name) or self.upkeep.generations.is_following(name)
 
     def _diverged_now(self) -> set[tuple[str, NodeId]]:
         return {

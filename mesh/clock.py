@@ -26,6 +26,11 @@ class ClockGuard:
     def forget(self, node: NodeId) -> None:
         self._offsets.pop(node, None)
 
+    @property
+    def judges(self) -> int:
+        """How many peers' clocks are known."""
+        return len(self._offsets)
+
     def offset_ms(self) -> int:
         """How far our clock is behind the middle of everybody's, ours included."""
         ordered = sorted([0, *self._offsets.values()])

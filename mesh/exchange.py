@@ -152,12 +152,10 @@ class Exchange:
         cause = summaries.cause if summaries.cause in CAUSES else "other"
         for theirs in summaries.entries:
             ours = self._shelf.entry(theirs.name)
-            if ours is None and self._shelf.summary(theirs.name, theirs.mark) is not None:
-                ours = self._shelf.entry(theirs.name)  # that has opened it
             is_other = ours is not None and ours.mark != theirs.mark
             if is_other or (ours is not None and ours.digest == theirs.digest):
                 continue  # another generation's header travels in a replica of its own
-            if ours is None:
+            if ours is None and theirs.mark:
                 continue
             self._pulling.want(sender, theirs.name, cause)
 

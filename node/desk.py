@@ -121,8 +121,9 @@ class Desk:
     def freshness(self, sources: Iterable[Source]) -> Result:
         """How old an answer with these sources is, as plain values."""
         presences = _presences(self.core, self.now())
-        found: Result = msgspec.to_builtins(freshness(sources, presences, self.me, self.now_ms()))
-        return found
+        now_ms = self.now_ms()
+        found = freshness(sources, presences, self.me, now_ms)
+        return {"now_ms": now_ms, **msgspec.to_builtins(found)}
 
     def signed(self, by: str, login: str) -> str:
         """Who says so: the name that was given, else who is logged in where."""

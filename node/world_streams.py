@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,8 @@ from node.desk import Desk, Result
 
 PENDING_MAX = 10_000  # changed items that a slow watcher has not been told of; then it must look at all anew
 QUIET_S = 20.0  # after so long without a change a watcher is told that there was none
-BATCH = 100  # records told in one go: a hundred kilobytes or less, some milliseconds
+BATCH = 100  # records told in one go: some milliseconds ...
+BATCH_BYTES = 262_144  # ... also when they are large
 
 
 async def watched(desk: Desk, query: Query, has_snapshot: bool) -> AsyncIterator[Result]:
@@ -41,14 +42,15 @@ async def watched(desk: Desk, query: Query, has_snapshot: bool) -> AsyncIterator
             filled.clear()
             if is_to_be_shown:
                 is_to_be_shown = False
+                pending.clear()  # what has changed so far is in what is shown now
                 async for row in _snapshot(desk, query):
                     yield row
-            while pending:
+            while pending and not is_to_be_shown:
                 told = _change(desk, query, *_taken(pending))
                 if told is not None:
                     yield told
                 await asyncio.sleep(0)  # a watcher that keeps up would keep everything else from running
-            if not await _within(filled, QUIET_S):
+            if not is_to_be_shown and not await _within(filled, QUIET_S):
                 yield {"change": "quiet", "at_ms": desk.now_ms()}
 
 
@@ -58,10 +60,22 @@ async def exported(desk: Desk, kinds: tuple[str, ...]) -> AsyncIterator[Result]:
     for name in sorted(document.name for document in library.documents()):
         document = library.get(name)
         records = [] if document is None else [document.records[key] for key in sorted(document.records)]
-        wanted = [record for record in records if not kinds or record.register.kind in kinds]
-        for start in range(0, len(wanted), BATCH):
-            yield {"records": [_exported(desk, name, each) for each in wanted[start : start + BATCH]]}
+        for batch in _batches(each for each in records if not kinds or each.register.kind in kinds):
+            yield {"records": [_exported(desk, name, each) for each in batch]}
             await asyncio.sleep(0)  # a reader that keeps up would keep everything else from running
+
+
+def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record.blob)
+        if len(batch) >= BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _exported(desk: Desk, document: str, record: Record) -> dict[str, Any]:

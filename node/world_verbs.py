@@ -58,6 +58,7 @@ class WorldVerbs:
         desk, path = self._desk, path_of(path)
         now_ms = desk.now_ms()
         item = desk.view.item("asset", path)
+        item = None if item is None or item.is_deleted else item
         tags, sources = tags_at(desk.view, path, now_ms)
         found: dict[str, list[Row]] = {}
         for kind in ("asset", "fact", "alarm", "task", "advisory"):

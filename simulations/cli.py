@@ -93,7 +93,7 @@ def run_command(
     `month` is none of these: one run, of so many days, that shows how documents and memory grow.
     """
     if scenario_name == month.NAME:
-        month_command.run(nodes, days, as_json)
+        month_command.run_month(nodes, days, as_json)
         return
     scenario = _load(scenario_name)
     nodes = scenario.nodes if nodes is None else nodes

@@ -20,6 +20,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     dropped: bool = False  # nothing was kept
     before: Count = 0  # hybrid time: what was done with by then is not in it
     counted: tuple[str, ...] = ()  # short names (hexadecimal) of the members who had acknowledged all that
+    base: str = ""  # the mark of the generation before, hexadecimal
     why: str = ""
 
 

@@ -120,7 +120,7 @@ def is_closed(item: Item, now_ms: int) -> bool:
     return state_of(item, now_ms) in ENDED
 
 
-KIND = Kind("task", (OFFER, CLAIM, OUTCOME), "day", is_closed=is_closed)
+KIND = Kind("task", (OFFER, CLAIM, OUTCOME), "day", is_closed=is_closed, merged_facets=(CLAIM,))
 
 
 def offer(

@@ -11,7 +11,6 @@ from node.cli.shown import (
     LIST_S,
     SEVERITIES,
     WRITE_S,
-    age,
     by_option,
     limit_option,
     login,
@@ -24,6 +23,7 @@ from node.cli.shown import (
     under_option,
 )
 from node.cli.types import duration
+from node.cli.words import ago
 from node.cli.world import value_of
 from node.control import call
 from node.exits import Exit
@@ -296,7 +296,14 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     value = "" if row["value"] is None else f" ({said(row['value'])})"
     seen = f"{row['acknowledged_by']} on {row['acknowledged_on']}" if row["acknowledged_by"] else ""
     state = row["state"] + (" !" if row["conflict"] else "")
-    return (row["alarm"], state, severity(row["severity"]), age(row["since_ms"]), row["text"] + value, seen)
+    return (
+        row["alarm"],
+        state,
+        severity(row["severity"]),
+        "-" if row["age_s"] is None else ago(row["age_s"]),
+        row["text"] + value,
+        seen,
+    )
 
 
 def _style(row: dict[str, Any]) -> str:

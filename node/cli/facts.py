@@ -113,8 +113,15 @@ def _show_list(result: dict[str, Any], under: str) -> None:
     if not result["facts"]:
         click.echo(f"nothing is observed{where}")
     else:
+        now_ms = result["freshness"]["now_ms"]
         rows = [
-            (each["fact"], _value(each), each["state"], age(each["as_of_ms"]), len(each["observations"]))
+            (
+                each["fact"],
+                _value(each),
+                each["state"],
+                age(each["as_of_ms"], now_ms),
+                len(each["observations"]),
+            )
             for each in result["facts"]
         ]
         styles = ["yellow" if each["state"] == "disagreeing" else "" for each in result["facts"]]
@@ -124,9 +131,10 @@ def _show_list(result: dict[str, Any], under: str) -> None:
 
 def _show(row: dict[str, Any]) -> None:
     click.secho(_sentence(row), bold=True)
+    now_ms = row["freshness"]["now_ms"]
     for each in row["observations"]:
         old = "" if each["fresh"] else ", too old to count"
         click.echo(
-            f"  {each['on']}: {said(each['value'])}, {each['quality']}, {age(each['observed_ms'])} ago{old}"
+            f"  {each['on']}: {said(each['value'])}, {each['quality']}, {age(each['observed_ms'], now_ms)} ago{old}"
         )
     print_freshness(row["freshness"])

@@ -1,7 +1,6 @@
 """How answers about the world are shown to people: tables, values, moments, and the line that says how fresh it is."""
 
 import getpass
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -51,7 +50,7 @@ def login() -> str:
 
 def freshness_line(freshness: Mapping[str, Any]) -> str:
     """`as of 4.0 s ago; press-3 unreachable since 10:42`."""
-    age_s = max(0.0, time.time() - freshness["as_of_ms"] / 1000)
+    age_s = (freshness["now_ms"] - freshness["as_of_ms"]) / 1000
     parts = ["as of now" if age_s < FRESH_S else f"as of {ago(age_s)} ago"]
     parts += [_unreachable(each) for each in freshness["unreachable"]]
     others = freshness["others_away"]
@@ -106,8 +105,9 @@ def moment(ms: int | None) -> str:
     return at.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M")
 
 
-def age(ms: int | None) -> str:
-    return "-" if not ms else ago(max(0.0, time.time() - ms / 1000))
+def age(ms: int | None, now_ms: int) -> str:
+    """How long ago, by the clock of the node that answered."""
+    return "-" if not ms else ago(max(0, now_ms - ms) / 1000)
 
 
 def severity(number: int) -> str:

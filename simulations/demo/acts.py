@@ -4,6 +4,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from simulations.demo.alarm_act import (
+    ALARM,
+    OPERATOR,
+    TEXT,
+    acknowledge,
+    raise_alarm,
+    state_within,
+)
 from simulations.demo.plant import Plant
 from simulations.demo.scene import Scene
 from simulations.lab.crew import RealNodes
@@ -79,6 +87,29 @@ async def _kill(scene: Scene, plant: Plant) -> bool:
     return _measured(scene, found, f"both others know that {VICTIM} is gone")
 
 
+async def _alarm(scene: Scene, plant: Plant) -> bool:
+    await raise_alarm(plant.homes[FOUNDER])
+    scene.note(f"{FOUNDER} raises the alarm {ALARM.partition('#')[2]}: {TEXT}", "bad")
+    if not await _told(scene, plant, LAST, "unacknowledged"):
+        return False
+    await acknowledge(plant.homes[LAST])
+    scene.note(f"{OPERATOR} acknowledges it on {LAST}")
+    return await _told(scene, plant, FOUNDER, "acknowledged")
+
+
+async def _recall(scene: Scene, plant: Plant) -> bool:
+    return await _told(scene, plant, VICTIM, "acknowledged")
+
+
+async def _told(scene: Scene, plant: Plant, node: str, state: str) -> bool:
+    took_s = await state_within(plant.homes[node], state)
+    if took_s is None:
+        scene.judge.violate("L1", f"{node} never showed the alarm as {state}")
+        return False
+    scene.note(f"{node} shows it as {state}, {took_s * 1000:.0f} ms later", "good")
+    return True
+
+
 async def _restart(scene: Scene, plant: Plant) -> bool:
     _measure(scene, "heal_s")
     deed = await restart_node(scene, VICTIM)
@@ -152,9 +183,20 @@ ACTS = (
         _kill,
     ),
     Act(
+        "An alarm while one of them is away",
+        "It is raised on one node, shown on the other at once, acknowledged there. No server in between, "
+        "and it is on their disks.",
+        _alarm,
+    ),
+    Act(
         "press-2 comes back",
         "It is started again from its own folder. Nobody has to be told: they find each other and link.",
         _restart,
+    ),
+    Act(
+        "press-2 knows what it missed",
+        "The alarm that was raised while it was down, and who acknowledged it: fetched from its peers.",
+        _recall,
     ),
     Act(
         "One broker is killed, its node lives on",

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from crdt_state.item import Change, Item
 from crdt_state.kind import day_name
@@ -27,7 +28,7 @@ from crdt_state.kinds import (
 )
 from crdt_state.kinds.refusal import RefusedError
 from crdt_state.kinds.values import Quality
-from crdt_state.record import Body, Register
+from crdt_state.record import Body, Record, Register
 from mesh.hybrid import time_of
 from tests.crdt_state import dumb_model as dumb
 from tests.crdt_state.records import HOUR, IDENTITIES, MINUTE, NOW, SECOND, Replica
@@ -115,53 +116,49 @@ OTHERS: dict[str, Act] = {
 }
 
 
-class KindsMachine(RuleBasedStateMachine):
+ACTS: dict[str, dict[str, Act]] = {
+    "asset": ASSET,
+    "fact": FACT,
+    "alarm": ALARM,
+    "task": TASK,
+    "advisory": ADVISORY,
+    **{kind: {"write": act} for kind, act in OTHERS.items()},
+}
+
+
+class KindMachine(RuleBasedStateMachine):
+    """One thing of one kind, so that what happens to it happens at once on several sides."""
+
+    kind: str
+
     def __init__(self) -> None:
         super().__init__()
         self.replicas = [Replica(place) for place in range(PLACES)]
         self.model = dumb.Model(PLACES)
         self.now_ms = NOW
 
-    @rule(place=places, act=st.sampled_from(sorted(ASSET)), n=numbers)
-    def asset(self, place: int, act: str, n: int) -> None:
-        self._act("asset", ASSET[act], place, n)
+    @rule(place=places, data=st.data(), n=numbers)
+    def act(self, place: int, data: st.DataObject, n: int) -> None:
+        acts = ACTS[self.kind]
+        self._act(acts[data.draw(st.sampled_from(list(acts)))], place, n)
 
-    @rule(place=places, act=st.sampled_from(sorted(FACT)), n=numbers)
-    def fact(self, place: int, act: str, n: int) -> None:
-        self._act("fact", FACT[act], place, n)
+    @rule(data=st.data(), n=numbers)
+    def each_side_acts(self, data: st.DataObject, n: int) -> None:
+        """At once: nobody has seen what the others do now."""
+        acts = ACTS[self.kind]
+        for place in range(PLACES):
+            self._act(acts[data.draw(st.sampled_from(list(acts)))], place, n)
 
-    @rule(place=places, act=st.sampled_from(sorted(ALARM)), n=numbers)
-    def alarm(self, place: int, act: str, n: int) -> None:
-        self._act("alarm", ALARM[act], place, n)
-
-    @rule(place=places, act=st.sampled_from(sorted(TASK)), n=numbers)
-    def task(self, place: int, act: str, n: int) -> None:
-        self._act("task", TASK[act], place, n)
-
-    @rule(place=places, act=st.sampled_from(sorted(ADVISORY)), n=numbers)
-    def advisory(self, place: int, act: str, n: int) -> None:
-        self._act("advisory", ADVISORY[act], place, n)
-
-    @rule(place=places, kind=st.sampled_from(sorted(OTHERS)), n=numbers)
-    def others(self, place: int, kind: str, n: int) -> None:
-        self._act(kind, OTHERS[kind], place, n)
-
-    @rule(
-        place=places,
-        register=st.sampled_from([(kind, facet) for kind in ITEMS for facet in KINDS.get(kind).facets]),
-        body=st.sampled_from((None, GARBAGE)),
-    )
-    def garbage_or_a_deletion(self, place: int, register: tuple[str, str], body: Body | None) -> None:
-        kind, facet = register
-        self._act(kind, lambda item, *_: _write(item, facet, body), place, 0)
+    @rule(place=places, data=st.data(), body=st.sampled_from((None, GARBAGE)))
+    def garbage_or_a_deletion(self, place: int, data: st.DataObject, body: Body | None) -> None:
+        facet = data.draw(st.sampled_from(KINDS.get(self.kind).facets))
+        self._act(lambda item, *_: _write(item, facet, body), place, 0)
 
     @rule(giver=places, taker=places, chance=st.randoms(use_true_random=False), is_whole=st.booleans())
     def meet(self, giver: int, taker: int, chance: Random, is_whole: bool) -> None:
         held = list(self.replicas[giver].records.values())
         count = len(held) if is_whole else chance.randint(0, len(held))
-        for record in chance.sample(held, count):
-            self.replicas[taker].take([record], self._ms(taker))
-            self.model.met(taker, record)
+        self._take(taker, chance.sample(held, count))
 
     @rule(ms=st.sampled_from((1, SECOND, MINUTE, HOUR)))
     def time_passes(self, ms: int) -> None:
@@ -169,11 +166,9 @@ class KindsMachine(RuleBasedStateMachine):
 
     @rule()
     def all_meet(self) -> None:
-        for giver in self.replicas:
-            for place, taker in enumerate(self.replicas):
-                taker.take(giver.records.values(), self._ms(place))
-                for record in giver.records.values():
-                    self.model.met(place, record)
+        held = [record for replica in self.replicas for record in replica.records.values()]
+        for place in range(PLACES):
+            self._take(place, held)
         told = [_told(replica, self.now_ms) for replica in self.replicas]
         assert told == [_expected(self.model, self.now_ms)] * PLACES
         looks = [_look(replica, self.now_ms) for replica in self.replicas]
@@ -182,17 +177,39 @@ class KindsMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.all_meet()
 
-    def _act(self, kind: str, act: Act, place: int, n: int) -> None:
+    def _act(self, act: Act, place: int, n: int) -> None:
         replica, ms = self.replicas[place], self._ms(place)
         try:
-            changes = act(replica.item(kind, ITEMS[kind]), place, n, ms)
+            changes = act(replica.item(self.kind, ITEMS[self.kind]), place, n, ms)
         except RefusedError:
             return
         for change in changes:
             self.model.wrote(place, replica.write(change.register, change.body, ms), change.body)
 
+    def _take(self, place: int, records: list[Record]) -> None:
+        self.replicas[place].take(records, self._ms(place))
+        for record in records:
+            self.model.met(place, record)
+
     def _ms(self, place: int) -> int:
         return self.now_ms + SKEW_MS[place]
+
+
+def test_every_kind_is_tried() -> None:
+    assert sorted(ACTS) == sorted(ITEMS) == sorted(KINDS.names())
+
+
+@pytest.mark.parametrize("kind", ITEMS)
+def test_replicas_that_have_met_say_what_the_model_says(kind: str) -> None:
+    run_state_machine_as_test(
+        type(f"{kind.title()}Machine", (KindMachine,), {"kind": kind}),
+        settings=settings(
+            max_examples=400 if kind in ("alarm", "task") else 60,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
 
 
 def _look(replica: Replica, now: int) -> list[str]:
@@ -242,9 +259,3 @@ def _expected(model: dumb.Model, now: int) -> dict[str, object]:
         "evidence": dumb.plain("evidence", model, ITEMS["evidence"], "first", b""),
         "conflict": model.winner("conflict", DAY_ITEM, "settled") is not None,
     }
-
-
-TestKinds = KindsMachine.TestCase
-TestKinds.settings = settings(
-    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)

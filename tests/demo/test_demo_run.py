@@ -77,19 +77,24 @@ def test_without_a_terminal_each_act_and_change_is_a_line() -> None:
     assert process.returncode == 0, said + errors
     assert errors == ""
     assert "\x1b" not in said
-    assert re.findall(r"^ +[\d.]+ s  (\d/6)", said, re.MULTILINE) == [
-        "1/6",
-        "2/6",
-        "3/6",
-        "4/6",
-        "5/6",
-        "6/6",
+    assert re.findall(r"^ +[\d.]+ s  (\d/8)", said, re.MULTILINE) == [
+        "1/8",
+        "2/8",
+        "3/8",
+        "4/8",
+        "5/8",
+        "6/8",
+        "7/8",
+        "8/8",
     ]
     for change in (
         r"press-2 found press-1 by ",
         r"press-1 and press-2 are linked",
         r"press-3 calls press-2 unreachable",
+        r"press-3 shows it as unacknowledged, \d+ ms later",
+        r"press-1 shows it as acknowledged, \d+ ms later",
         r"everybody is linked again after \d",
+        r"press-2 shows it as acknowledged, \d+ ms later",
         r"has a new broker, every pair is linked after \d",
         r"  +\d+\.\d s   to notice: press-2 killed",
         r"At no time was a node that lives called unreachable",
@@ -112,9 +117,9 @@ def test_for_a_script_there_is_one_object_with_the_figures() -> None:
 @pytest.mark.parametrize(
     ("moment", "number"),
     [
-        ("1/6", signal.SIGINT),
-        ("2/6", signal.SIGTERM),
-        ("3/6", signal.SIGINT),
+        ("1/8", signal.SIGINT),
+        ("2/8", signal.SIGTERM),
+        ("3/8", signal.SIGINT),
         ("kill -9", signal.SIGHUP),
     ],
 )
@@ -137,7 +142,7 @@ def test_a_demo_that_is_killed_takes_nodes_brokers_and_folder_along() -> None:
 
 def test_a_reader_that_has_gone_ends_the_demo() -> None:
     with playing() as process:
-        read_until(process, "1/6")
+        read_until(process, "1/8")
         assert process.stdout is not None
         process.stdout.close()
         assert process.wait(END_WITHIN_S) != 0

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from crdt_state.record import Record, Register, make_record
+from mesh.events import WriteRequested
 from node.errors import FieldmeshError
 from node.exits import Exit
 from tests.node.a_desk import Station, cut, heal, meet, stations
@@ -101,7 +102,7 @@ async def test_conflicts_are_listed_by_kind_and_place() -> None:
         ({"path": "acme/lyon"}, [conflict]),
         ({"path": "acme/paris"}, []),
     ):
-        rows = (await one.ask("conflicts_list", **arguments))["conflicts"]  # type: ignore[arg-type]  # each by itself
+        rows = (await one.ask("conflicts_list", **arguments))["conflicts"]
         assert [row["conflict"] for row in rows] == found
     assert (await refused(one, "conflicts_show", conflict="20270115-no")).exit_code is Exit.USAGE
 
@@ -114,8 +115,6 @@ async def test_a_side_that_its_author_has_not_signed_is_not_shown_as_theirs() ->
     blob = record.blob[:-1] + bytes([record.blob[-1] ^ 1])
     body = {"register": ["asset", PRESS, ""], "winner": record.blob, "losers": [blob]}
     packed = msgspec.msgpack.encode(body)
-    from mesh.events import WriteRequested
-
     one.deliver(WriteRequested(1, (("conflict", "20270115-forged", "", packed),)))
     row = await one.ask("conflicts_show", conflict="20270115-forged")
     assert ([side["body"] for side in row["sides"]], row["readable"]) == ([{"maker": "B"}], False)
@@ -137,7 +136,7 @@ async def test_what_is_aside_is_shown_with_what_merging_would_make_of_it() -> No
     for name, body in (("a", {"type": "x"}), ("b", {"type": "y"}), ("c", None)):
         await one.ask("world_set", kind="asset", item=name, body=body or {"type": "z"})
     for name, held in (("a", {"type": "x"}), ("b", {"type": "old"}), ("c", None), ("d", {"type": "lost"})):
-        put_aside(one, name, held)  # type: ignore[arg-type]  # mypy joins the values' types
+        put_aside(one, name, held)
     shown = await one.ask("quarantine_show")
     found = {each["item"]: (each["would"], each["now"] and each["now"]["body"]) for each in shown["aside"]}
     assert found == {

@@ -59,7 +59,11 @@ class Building:
     def _consider(self, document: Document, now: Now) -> None:
         kind = document.name.partition(":")[0]
         is_ours_to_judge = self._state.kinds.knows(kind) and kind not in NEVER_BUILT
-        if not is_ours_to_judge or self._state.library.is_owned(document.name) or not document.is_whole:
+        if (
+            not is_ours_to_judge
+            or self._state.library.is_owned(document.name)
+            or not self._is_current(document)
+        ):
             return
         acknowledged = self._holdings.acknowledged(document, now)
         before = self._acknowledged_until(document, acknowledged, now)
@@ -72,6 +76,11 @@ class Building:
         if now.mono - since >= self._rank(acknowledged) * self._config.rank_wait_s:
             self._wait_since.pop(document.name, None)
             self._build(document, kept, before, acknowledged, now)
+
+    def _is_current(self, document: Document) -> bool:
+        """Whether we have followed the last generation to its end; to build on an older one would never end."""
+        last = header_of(self._state, document.name)
+        return document.is_whole and document.mark == (last.mark if last else b"")
 
     def _acknowledged_until(self, document: Document, acknowledged: Acknowledged, now: Now) -> int:
         """The hybrid time before which everything that we hold is held by everybody who counts."""

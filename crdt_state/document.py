@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from crdt_state.context import Context
 from crdt_state.form import PEN_BITS, Form, FormError
-from crdt_state.form import form_from as form_from
 from crdt_state.record import KEY_CHARS, Record, RecordError, decode_record
 from crdt_state.varint import clocks_of
 

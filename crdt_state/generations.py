@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from crdt_state.building import Building
 from crdt_state.context import Context
-from crdt_state.document import PEN_BITS, Document, form_from
+from crdt_state.document import Document
+from crdt_state.form import PEN_BITS, form_from
 from crdt_state.headers import KIND, Header, digest_of, header_of
 from crdt_state.holdings import Holdings
 from crdt_state.item import Change
@@ -178,7 +179,11 @@ class Generations:
         document.restart(header.mark, self._state.library.new_pen())
         document.is_whole = False
         self._following[document.name] = following
-        self._fetching.want(document.name)
+        if header.body.dropped:  # its content is known: nothing
+            following.is_fetched = True
+            self._finish(document.name, now)
+        else:
+            self._fetching.want(document.name)
 
     def _go_back(self, document: Document) -> None:
         """The only header is gone, with its author: what we hold is all there is."""
@@ -230,24 +235,28 @@ class Generations:
         self, document: Document, following: _Following, content: dict[str, Record]
     ) -> dict[str, Verdict]:
         """On every record that we hold and the new content lacks, and on what we have written while waiting for it."""
-        before, me = following.before, self._state.fabric.me
+        before, seen = following.before, self._seen_by(following.header)
         is_known = following.is_fetched or document.name not in self._following
-        late = {
-            key
-            for key, record in document.records.items()
-            if record.author == me
-            and before.get(key) is not record
-            and record.key in content
-            and record.dot.run == self._state.fabric.birth.incarnation
-        }
+        late = self._written_since(document, following, content, seen)
         lacking = [key for key in before if key not in content and document.records.get(key) is before[key]]
         living = things_of(record for key, record in content.items() if key not in late)
         living |= things_of(before[key] for key in lacking if document.is_drawn(key))
-        case = Case(
-            following.header, self._seen_by(following.header), self._is_guest(following.header), is_known
-        )
+        case = Case(following.header, seen, self._is_guest(following.header), is_known)
         judge = Judge(case, self._state.kinds, self._config.retention_scale)
         return judge.decide(document.records, content.values(), [*lacking, *sorted(late)], living)
+
+    def _written_since(
+        self, document: Document, following: _Following, content: dict[str, Record], seen: Context
+    ) -> set[str]:
+        """What we have written while the content was on its way."""
+        return {
+            key
+            for key, record in document.records.items()
+            if record.author == self._state.fabric.me
+            and key in content
+            and following.before.get(key) is not record
+            and not seen.covers(record.dot)
+        }
 
     def _seen_by(self, header: Header) -> Context:
         """What the builder had seen; a builder that claims to have seen what we never wrote is not believed on us."""
@@ -268,9 +277,7 @@ class Generations:
         """Carry out the verdicts, and let go again of what we had let go."""
         for key, verdict in verdicts.items():
             self._carry_out(document, key, verdict, now)
-        put_back = [key for key, verdict in verdicts.items() if verdict is Verdict.PUT_BACK]
-        if put_back:
-            self._blame(document, following.header, put_back, now)
+        self._blame(document, following.header, verdicts, now)
         if following.base.hex() != following.header.body.base:
             self._delete_again(following, content, now)
         document.context.join(following.header.context)
@@ -296,11 +303,17 @@ class Generations:
                 self._state.hide(document, key)
                 document.astray.pop(key, None)
 
-    def _blame(self, document: Document, header: Header, keys: list[str], now: Now) -> None:
-        builder, example = header.record.author, document.records[keys[0]].register
-        if builder != self._state.fabric.me:
+    def _blame(self, document: Document, header: Header, verdicts: dict[str, Verdict], now: Now) -> None:
+        """Name a builder that has left out what is open, or that says it has seen what was never written."""
+        builder, detail = header.record.author, ""
+        put_back = [key for key, verdict in verdicts.items() if verdict is Verdict.PUT_BACK]
+        if put_back:
+            example = document.records[put_back[0]].register
+            detail = f"left out {len(put_back)} records that are open, such as {example}"
+        elif self._seen_by(header) is not header.context:
+            detail = "claims to have seen what this node has not written yet"
+        if detail and builder != self._state.fabric.me:
             self._blamed[builder] = now.mono
-            detail = f"left out {len(keys)} records that are open, such as {example}"
             self._state.trouble("generation-omits", document.name, builder, detail)
 
     def _delete_again(self, following: _Following, content: dict[str, Record], now: Now) -> None:

@@ -8,7 +8,8 @@ from random import Random
 import msgspec
 
 from crdt_state.context import Context
-from crdt_state.document import PEN_BITS, Document
+from crdt_state.document import Document
+from crdt_state.form import PEN_BITS
 from crdt_state.kind import Kinds
 from crdt_state.record import Dot, RecordError, decode_record
 from mesh.ids import NodeId

@@ -7,6 +7,7 @@ on from the mark that it is given.
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from mesh.ids import NodeId
 
 LIMIT = 200  # rows of an answer, when nobody says
 LIMIT_MAX = 5_000  # at a kilobyte or two each they fit into one answer of the control socket
-SCAN_MAX = 1_000  # items looked at in one go: some tens of milliseconds on a small computer
+SCAN_MAX = 250  # items looked at in one go: some tens of milliseconds on a small computer
 
 Row = dict[str, Any]
 
@@ -65,6 +66,13 @@ def find(
                 rows.append(row)
                 sources.extend(sources_of(item, now_ms))
     return Slice(tuple(rows), tuple(sources), "")
+
+
+def scan(view: View, query: Query, after: str = "", scan_max: int = SCAN_MAX) -> tuple[list[Item], str]:
+    """The next items of these kinds, authors and places, whatever their state; and where to go on, if at all."""
+    items = list(islice(_candidates(view, query, *_unmarked(after)), scan_max + 1))
+    more = _mark(items[scan_max - 1].kind, items[scan_max - 1].name) if len(items) > scan_max else ""
+    return [item for item in items[:scan_max] if _is_placed(item, query)], more
 
 
 def is_match(item: Item, query: Query, now_ms: int) -> bool:
@@ -155,9 +163,7 @@ def _candidates(view: View, query: Query, after_kind: str, after_name: str) -> I
         if kind < after_kind:
             continue
         prefix = query.path if shape_of(kind).is_named_by_place else ""
-        for item in view.items(kind, prefix):
-            if kind > after_kind or item.name > after_name:
-                yield item
+        yield from view.items(kind, prefix, after_name if kind == after_kind else "")
 
 
 def _is_placed(item: Item, query: Query) -> bool:

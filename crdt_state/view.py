@@ -1,6 +1,6 @@
 """The view: every item of the world as it stands, by kind and name."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from crdt_state.item import Item, Versions
@@ -49,13 +49,13 @@ class View:
         item = self.item(register.kind, register.item)
         return item.facet(register.facet) if item else Versions(register)
 
-    def items(self, kind: str, prefix: str = "") -> Iterator[Item]:
-        """The items of a kind whose names begin with this, by name; deleted ones too."""
+    def items(self, kind: str, prefix: str = "", after: str = "") -> Iterator[Item]:
+        """The items of a kind whose names begin with this, by name, from after a name; deleted ones too."""
         items = self._items.get(kind, {})
         names = self._names.get(kind)
         if names is None:
             names = self._names[kind] = sorted(items)
-        for name in names[bisect_left(names, prefix) :]:
+        for name in names[max(bisect_left(names, prefix), bisect_right(names, after)) :]:
             if not name.startswith(prefix):
                 return
             yield items[name]

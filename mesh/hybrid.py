@@ -2,6 +2,9 @@
 
 COUNTER_BITS = 16  # 65,536 writes within one millisecond before the number runs ahead of the clock
 FUTURE_MS = 300_000  # as far as clocks of one site may be apart before one of them counts as wrong
+FOLLOWED_MS = (
+    240_000  # as far ahead as another's time is followed: what is stamped then is nobody's far future
+)
 
 
 def time_of(ms: int) -> int:
@@ -33,6 +36,6 @@ class HybridClock:
         return self._last
 
     def saw(self, time: int, now_ms: int) -> None:
-        """Another's time, to be later than; what lies in the far future is not followed."""
-        if not is_future(time, now_ms):
+        """Another's time, to be later than; what lies in the far future, or nearly, is not followed."""
+        if ms_of(time) <= now_ms + FOLLOWED_MS:
             self._last = max(self._last, time)

@@ -36,6 +36,11 @@ HIDDEN = (AlarmState.SHELVED, AlarmState.SUPPRESSED, AlarmState.OUT_OF_SERVICE)
 Row = dict[str, Any]
 
 
+def urgency(state: str, severity: int, since_ms: int, name: str) -> tuple[int, int, int, str]:
+    """By this alarms are sorted."""
+    return (RANKS.index(AlarmState(state)), -severity, -since_ms, name)
+
+
 class AlarmVerbs:
     """The handlers of everything that starts with `alarms_`."""
 
@@ -74,8 +79,8 @@ class AlarmVerbs:
         sources: dict[str, Source] = {}
         counts: Counter[str] = Counter()
         listed = 0
-        async for found in desk.slices(Query(("alarm",), path_of(path)), limit=1 << 62):
-            alarms = [self._row(desk.item("alarm", row["item"])) for row in found.rows]
+        async for items in desk.items(Query(("alarm",), path_of(path))):
+            alarms = [self._row(item) for item in items]
             counts.update(row["state"] for row in alarms)
             wanted = [
                 row
@@ -84,7 +89,7 @@ class AlarmVerbs:
             ]
             listed += len(wanted)
             rows = sorted(rows + wanted, key=_rank)[:limit]
-            sources.update((source.node, source) for source in found.sources)
+            sources.update((each.node, each) for item in items for each in sources_of(item, desk.now_ms()))
         return {
             "alarms": rows,
             "total": listed,
@@ -245,7 +250,7 @@ def _is_wanted(state: str, states: Iterable[str], has_hidden: bool, has_closed: 
 
 
 def _rank(row: Row) -> tuple[int, int, int, str]:
-    return (RANKS.index(AlarmState(row["state"])), -row["severity"], -row["since_ms"], row["alarm"])
+    return urgency(row["state"], row["severity"], row["since_ms"], row["alarm"])
 
 
 def _hidden(view: AlarmView) -> Row | None:

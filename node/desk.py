@@ -16,7 +16,7 @@ from crdt_state.freshness import Presence, Source, freshness
 from crdt_state.item import Change, Item
 from crdt_state.kinds import KINDS
 from crdt_state.kinds.refusal import RefusedError
-from crdt_state.queries import LIMIT, LIMIT_MAX, Query, Row, Slice, find
+from crdt_state.queries import LIMIT, LIMIT_MAX, Query, Row, Slice, find, scan
 from crdt_state.record import RecordError, encode_body
 from crdt_state.view import View
 from mesh.events import Event, News, QuarantineDecided, WriteDone, WriteRefused, WriteRequested
@@ -116,6 +116,16 @@ class Desk:
             if not found.more or limit <= 0:
                 return
             after = found.more
+            await asyncio.sleep(0)
+
+    async def items(self, query: Query) -> AsyncIterator[list[Item]]:
+        """All items of these kinds, authors and places, some at a time, whatever their state."""
+        after = ""
+        while True:
+            found, after = scan(self.view, query, after)
+            yield found
+            if not after:
+                return
             await asyncio.sleep(0)
 
     def freshness(self, sources: Iterable[Source]) -> Result:

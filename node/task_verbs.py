@@ -63,8 +63,8 @@ class TaskVerbs:
         sources: dict[str, Source] = {}
         counts: Counter[str] = Counter()
         listed = 0
-        async for found in desk.slices(Query(("task",), path_of(path)), limit=1 << 62):
-            tasks = [self._row(desk.item("task", row["item"])) for row in found.rows]
+        async for items in desk.items(Query(("task",), path_of(path))):
+            tasks = [self._row(item) for item in items]
             counts.update(row["state"] for row in tasks)
             wanted = [
                 row
@@ -74,7 +74,7 @@ class TaskVerbs:
             ]
             listed += len(wanted)
             rows = sorted(rows + wanted, key=_rank)[:limit]
-            sources.update((source.node, source) for source in found.sources)
+            sources.update((each.node, each) for item in items for each in sources_of(item, desk.now_ms()))
         return {
             "tasks": rows,
             "total": listed,

@@ -12,7 +12,7 @@ from crdt_state.kinds.paths import children_of
 from crdt_state.queries import LIMIT, Query, Row, facets_of, row_of, sources_of, tags_at
 from crdt_state.record import Register
 from crdt_state.shapes import check_body, check_facet
-from node.alarm_verbs import AlarmVerbs
+from node.alarm_verbs import AlarmVerbs, urgency
 from node.conflict_verbs import ConflictVerbs
 from node.desk import Desk, Driver, Result, found_in, limited, path_of
 from node.errors import FieldmeshError
@@ -77,7 +77,7 @@ class WorldVerbs:
             "below": [each for each in below if each != path][:CHILDREN_MAX],
             "tags": [{**tag, "on": desk.name(tag["by"])} for tag in tags[:TAGS_MAX]],
             "facts": self._all_named(found["fact"]),
-            "alarms": self._all_named(found["alarm"]),
+            "alarms": self._all_named(sorted(found["alarm"], key=_urgency)),
             "tasks": self._all_named(found["task"]),
             "advisories": self._all_named(found["advisory"]),
             "freshness": desk.freshness(sources),
@@ -231,3 +231,8 @@ class WorldVerbs:
 
     def _all_named(self, rows: list[Row]) -> list[Row]:
         return [self._named(row) for row in rows]
+
+
+def _urgency(row: Row) -> tuple[int, int, int, str]:
+    fields = row["fields"]
+    return urgency(row["state"], fields["severity"], fields["since_ms"], row["item"])

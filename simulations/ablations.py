@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from crdt_state.document import PEN_BITS, Document
+from crdt_state.document import Document
+from crdt_state.form import PEN_BITS
 from crdt_state.holdings import Acknowledged
 from crdt_state.library import Library
 from crdt_state.world import World as Documents

@@ -43,10 +43,8 @@ class Shelves:
         self.settle(now)
 
     def write(self, changes: Sequence[Change], now: Now) -> list[Record]:
-        """Write all of these; what a peer would be pushed at once waits for the next meeting."""
-        records = self.documents.state.write(changes, now) if changes else []
-        self.settle(now)
-        return records
+        """Write all of these; what a peer would be pushed at once waits for the next meeting, as does `settle`."""
+        return self.documents.state.write(changes, now) if changes else []
 
     def tick(self, now: Now) -> None:
         self.documents.tick(now)

@@ -14,6 +14,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 WRITE_S = 20.0  # longer than the node waits for its disk
 LIST_S = 60.0  # a small computer looks through a hundred thousand items
 VALUE_CHARS_MAX = 60
+TABLE_GAP_COLUMNS = 3  # two blanks and a line
 FRESH_S = 2.0  # what is no older is of now
 
 SEVERITIES = {1: "low", 2: "medium", 3: "high", 4: "critical"}
@@ -65,19 +66,30 @@ def print_freshness(freshness: Mapping[str, Any]) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], styles: Sequence[str] = ()) -> None:
-    """Cells as text; the first column is never cut, since it is what the next command takes."""
+    """A table; where it would be squeezed, each row's first cell on a line of its own and the others below it.
+
+    The first cell is never cut or folded: it is what the next command takes.
+    """
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = Console()
-    table = Table()
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for number, row in enumerate(rows):
-        style = styles[number] if number < len(styles) else ""
-        table.add_row(*(Text(str(cell), style) for cell in row))
-    console.print(table)
+    cells = [[Text(str(cell), _style(styles, number)) for cell in row] for number, row in enumerate(rows)]
+    widths = [
+        max(len(heading), *(len(row[place]) for row in cells)) + TABLE_GAP_COLUMNS
+        for place, heading in enumerate(headings)
+    ]
+    if sum(widths) < console.width:
+        console.print(_table(headings, cells))
+        return
+    for row in cells:
+        console.print(row[0], soft_wrap=True)
+        rest = [
+            Text(f"{heading} ", "dim") + cell
+            for heading, cell in zip(headings[1:], row[1:], strict=True)
+            if cell
+        ]
+        console.print(Text("  ") + Text("  ").join(rest))
 
 
 def print_fields(fields: Mapping[str, Any], indent: int = 2) -> None:
@@ -112,6 +124,21 @@ def age(ms: int | None, now_ms: int) -> str:
 
 def severity(number: int) -> str:
     return SEVERITIES.get(number, str(number))
+
+
+def _style(styles: Sequence[str], number: int) -> str:
+    return styles[number] if number < len(styles) else ""
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table()
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _unreachable(each: Mapping[str, Any]) -> str:

@@ -377,7 +377,7 @@ def _show_proof(result: dict[str, Any]) -> None:
             "diverged documents repair themselves within seconds; fieldmesh check tells when they do not"
         )
     elif result["equal"]:
-        click.echo("equal on every member")
+        click.echo("equal on every member" if names else "there is no other member to compare with")
 
 
 def _proof_style(document: dict[str, Any]) -> str:

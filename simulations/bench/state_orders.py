@@ -14,7 +14,8 @@ from node.core_config import core_config
 from simulations.bench.arrivals import Arrivals
 from simulations.bench.latency import NS_PER_S, Latency
 from simulations.bench.pacing import paced
-from simulations.bench.writes import frame, plant, requests, stamp_of, stamped_alarm
+from simulations.bench.watched_core import watched
+from simulations.bench.writes import Stamp, frame, plant, requests, stamp_of, stamped_alarm
 
 OUTSTANDING_MAX = 128  # writes of one node that wait for their acknowledgement: two commits' worth
 UNCOMPARED = ("holding",)  # what each node says of what it holds follows from the rest, seconds later
@@ -28,6 +29,8 @@ class StateOrders:
         self._app = app
         self._arrivals = arrivals
         self._me = app.core.state.me
+        self._seen: dict[str, Stamp] = {}  # by alarm: a block has few
+        app.core = watched(app.core, self.saw)
 
     def handlers(self) -> list[Callable[..., Awaitable[Any]]]:
         return [
@@ -39,16 +42,19 @@ class StateOrders:
             self.content,
         ]
 
-    def hear(self, news: News) -> None:
-        """Of the alarms that others have stamped: they are in our view now."""
-        if not isinstance(news, RecordsChanged) or news.document != "alarm":
+    def saw(self, changed: RecordsChanged) -> None:
+        """Of the alarms that others have stamped: they are in our view at this moment."""
+        if changed.document != "alarm":
             return
         view = self._app.core.world.state.view
-        for kind, name, facet in news.registers:
+        for kind, name, facet in changed.registers:
             item = view.item(kind, name)
             winner = item.facet(facet).winner() if item else None
             if winner is not None and winner.author != self._me and "value" in winner.body:
-                self._arrivals.seen(*stamp_of(winner.body))
+                stamp = stamp_of(winner.body)
+                if self._seen.get(name) != stamp:  # a register may be told of twice
+                    self._seen[name] = stamp
+                    self._arrivals.seen(*stamp)
 
     async def write_frames(self, count: int) -> dict[str, float]:
         """Frames of this node, each acknowledged: how many a second, and how long each took."""

@@ -137,7 +137,7 @@ def _propagation(report: StateReport) -> list[str]:
         "",
         f"  {'':<10}{'p50':>10}{'p99':>12}",
         f"  record    {report.propagation_p50_ms:>7.2f} ms{report.propagation_p99_ms:>9.2f} ms  "
-        "written on one node until it is in the other's view, signed and on both disks",
+        "written on one node, and durable there, until it is in the other's view",
         f"  bare      {report.bare_p50_ms:>7.2f} ms{report.bare_p99_ms:>9.2f} ms  "
         "aiomqtt to aiomqtt: same broker, same TLS, same processes",
         f"  ratio     {report.propagation_p50_ratio:>7.2f}   {report.propagation_p99_ratio:>9.2f}     "

@@ -81,8 +81,6 @@ class Worker:
     def _hear(self, news: News) -> None:
         if isinstance(news, CastDelivered):
             self._arrivals.arrived(news.payload)
-        else:
-            self._state.hear(news)
 
 
 def _path(member: str, owner: str, broker: str) -> BarePath:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulations.lab.run import Plan
 
 _NODES_MAX = 30  # simulations.lab.topology.NODES_MAX, known before it is imported
-SCENARIO_NAMES = ("halves", "isolate-one", "one-way", "kill-one", "broker-kill")
+SCENARIO_NAMES = ("halves", "isolate-one", "one-way", "kill-one", "broker-kill", "partition-writes")
 
 
 @click.group()
@@ -29,7 +29,9 @@ def lab() -> None:
     "--nodes", type=click.IntRange(2, _NODES_MAX), default=5, show_default=True, help="How many nodes."
 )
 @click.option(
-    "--cut-s", type=click.FloatRange(0, 86_400), default=10.0, show_default=True, help="How long a cut lasts."
+    "--cut-s",
+    type=click.FloatRange(0, 86_400),
+    help="How long a cut lasts.  [default: 10; partition-writes: 30]",
 )
 @click.option(
     "--keep-logs",
@@ -38,7 +40,7 @@ def lab() -> None:
     help="Copy the nodes' logs here.",
 )
 @json_option
-def run(scenario: str, nodes: int, cut_s: float, keep_logs: Path | None, as_json: bool) -> None:
+def run(scenario: str, nodes: int, cut_s: float | None, keep_logs: Path | None, as_json: bool) -> None:
     """Play SCENARIO with real nodes, and report what was measured. Exit code 21: an invariant did not hold."""
     require_root()
     from simulations.lab.kernel import require_tools
@@ -53,7 +55,7 @@ def run(scenario: str, nodes: int, cut_s: float, keep_logs: Path | None, as_json
             f"fieldmesh lab run {scenario} --nodes {chosen.nodes_min}",
             Exit.USAGE,
         )
-    _play(Plan(chosen, nodes, cut_s, logs_to=keep_logs), as_json)
+    _play(Plan(chosen, nodes, chosen.cut_s if cut_s is None else cut_s, logs_to=keep_logs), as_json)
 
 
 @lab.command("list")
@@ -64,7 +66,7 @@ def list_(as_json: bool) -> None:
 
     summaries = {name: scenario.summary for name, scenario in SCENARIOS.items()}
     scenarios = [{"name": name, "summary": summary} for name, summary in summaries.items()]
-    emit({"scenarios": scenarios}, as_json, "\n".join(f"{name:<12} {summaries[name]}" for name in summaries))
+    emit({"scenarios": scenarios}, as_json, "\n".join(f"{name:<16} {summaries[name]}" for name in summaries))
 
 
 @lab.command()

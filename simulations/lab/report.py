@@ -22,6 +22,19 @@ class Counters(msgspec.Struct, frozen=True):
     ran_s: float
 
 
+class Written(msgspec.Struct, frozen=True):
+    """What people and machines wrote, and what has become of it: the first four are to be zero."""
+
+    diverged: int
+    lost_acknowledged: int
+    resurrected: int
+    unexplained_missing: int
+    heal_s_p95: float | None  # of the one heal of the run
+    writes_acknowledged: int
+    writes_refused: int  # they made no sense at that moment
+    writes_unanswered: int  # their node was killed under them
+
+
 class Report(msgspec.Struct, frozen=True):
     """One run of one scenario. A figure is None when what it measures did not come to pass."""
 
@@ -36,10 +49,12 @@ class Report(msgspec.Struct, frozen=True):
     timeline: list[Phase]
     changes: list[Change]
     counters: Counters
+    written: Written | None = None  # in JSON its keys stand beside the others
 
     def as_json(self) -> dict[str, object]:
         plain: dict[str, object] = msgspec.to_builtins(self)
-        return plain
+        written = plain.pop("written")
+        return {**plain, **written} if isinstance(written, dict) else plain
 
 
 def missed(figures: Mapping[str, float | None]) -> list[str]:
@@ -58,6 +73,7 @@ def readable(report: Report) -> str:
             *_timeline_lines(report),
             "",
             *_figure_lines(report),
+            *_written_lines(report.written),
             "",
             *_verdict_lines(report),
         ]
@@ -103,6 +119,19 @@ def _figure_lines(report: Report) -> list[str]:
     }
     lines = [f"  {label:<34} {_seconds(figure, TARGETS[name])}" for name, (label, figure) in figures.items()]
     return [*lines, f"  {'healthy nodes called unreachable':<34} {report.false_unreachable}"]
+
+
+def _written_lines(written: Written | None) -> list[str]:
+    if written is None:
+        return []
+    return [
+        f"  {'writes acknowledged':<34} {written.writes_acknowledged} ({written.writes_refused} made no sense "
+        f"when they were asked for, {written.writes_unanswered} had no answer)",
+        f"  {'of those lost by their own node':<34} {written.lost_acknowledged}",
+        f"  {'missing at another node':<34} {written.unexplained_missing}",
+        f"  {'replaced, and shown again':<34} {written.resurrected}",
+        f"  {'documents that differ in the end':<34} {written.diverged}",
+    ]
 
 
 def _seconds(figure: float | None, target_s: float) -> str:

@@ -11,15 +11,15 @@ from typing import Protocol
 
 from simulations.lab.guard import guarding
 from simulations.lab.names import LabName
-from simulations.lab.report import Counters, Report, missed
-from simulations.lab.scenarios import Deed, Scenario
+from simulations.lab.report import Counters, Report, Written, missed
+from simulations.lab.scenarios import NOTICE_WITHIN_S, Deed, Scenario
 from simulations.lab.stage import Crew, Stage, log_of, staged, whole_since
 from simulations.lab.sweep import sweep
 from simulations.lab.topology import Topology
+from simulations.lab.writing import Writing
 
 # how long the lab waits for what the targets promise sooner: late is measured, never is a violation
 FORM_WITHIN_S = 45.0
-NOTICE_WITHIN_S = 30.0
 MEND_WITHIN_S = 45.0
 
 
@@ -36,9 +36,10 @@ class Plan:
 
     scenario: Scenario
     nodes: int
-    cut_s: float = 10.0
+    cut_s: float
     calm_s: float = 2.0
     logs_to: Path | None = None
+    seed: int = 1  # of what people and machines write
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class Figures:
     mesh_formed_s: float | None = None
     detect_all_s: float | None = None
     heal_s: float | None = None
+    written: Written | None = None
 
     def by_name(self) -> dict[str, float | None]:
         return {"mesh_formed_s": self.mesh_formed_s, "detect_all_s": self.detect_all_s, "heal_s": self.heal_s}
@@ -72,8 +74,12 @@ async def _play(stage: Stage, plan: Plan) -> Report:
     figures = Figures()
     began_at = time.monotonic()
     await _form(stage, figures)
-    if figures.mesh_formed_s is not None:
-        await _strike_and_mend(stage, plan, figures)
+    if figures.mesh_formed_s is not None and plan.scenario.writes:
+        async with Writing(stage.sockets, stage.judge, plan.seed) as writing:
+            await _strike_and_mend(stage, plan, figures, writing)
+            figures.written = writing.written(figures.heal_s)
+    elif figures.mesh_formed_s is not None:
+        await _strike_and_mend(stage, plan, figures, None)
     used = stage.used()
     stage.begin("stop", "every node was asked to stop")
     await stage.stop()
@@ -98,6 +104,7 @@ async def _play(stage: Stage, plan: Plan) -> Report:
         timeline=stage.timeline,
         changes=stage.judge.changes,
         counters=counters,
+        written=figures.written,
     )
 
 
@@ -109,9 +116,11 @@ async def _form(stage: Stage, figures: Figures) -> None:
     figures.mesh_formed_s = await stage.measured(deed.noticed, at, FORM_WITHIN_S, "the mesh did not form")
 
 
-async def _strike_and_mend(stage: Stage, plan: Plan, figures: Figures) -> None:
+async def _strike_and_mend(stage: Stage, plan: Plan, figures: Figures, writing: Writing | None) -> None:
     scenario = plan.scenario
     stage.begin("calm", "all nodes are alive and linked")
+    if writing is not None:
+        writing.begin()
     await stage.hold(plan.calm_s)
     stage.begin("strike", "")
     struck = await scenario.strike(stage)
@@ -119,15 +128,35 @@ async def _strike_and_mend(stage: Stage, plan: Plan, figures: Figures) -> None:
     figures.detect_all_s = await stage.measured(
         struck.noticed, struck.at, NOTICE_WITHIN_S, "not all have noticed"
     )
+    if scenario.meanwhile is not None:
+        await scenario.meanwhile(stage)
     if not scenario.mends_itself:
         await stage.hold(struck.at + plan.cut_s - time.monotonic())
     stage.begin("mend", "")
+    if writing is not None:
+        await writing.end()
     mended = await scenario.mend(stage)
     stage.timeline[-1].what = mended.what
     since = struck.at if scenario.mends_itself else mended.at
-    figures.heal_s = await stage.measured(mended.noticed, since, MEND_WITHIN_S, "the mesh did not heal")
+    figures.heal_s = await _healed(stage, mended, since, writing)
     stage.begin("calm", "all nodes are watched a little longer")
     await stage.hold(plan.calm_s)
+    if writing is not None:
+        await writing.settle()
+
+
+async def _healed(stage: Stage, mended: Deed, since: float, writing: Writing | None) -> float | None:
+    """How long it took; of nodes that write, until they held the same."""
+    if writing is None:
+        return await stage.measured(mended.noticed, since, MEND_WITHIN_S, "the mesh did not heal")
+    writing.watch()
+    _, equal_s = await asyncio.gather(
+        stage.measured(mended.noticed, since, MEND_WITHIN_S, "the mesh did not heal"),
+        stage.measured(
+            lambda _: writing.lacking_since(mended.at), since, MEND_WITHIN_S, "the nodes did not become equal"
+        ),
+    )
+    return equal_s
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
 """The scenarios: what is done to the nodes, when all of them have noticed, and how it is mended."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from simulations.lab.picture import (
@@ -18,6 +18,8 @@ from simulations.lab.picture import (
 from simulations.lab.process import kill
 from simulations.lab.stage import Question, Stage, Troupe, whole_since
 
+NOTICE_WITHIN_S = 30.0  # how long the lab waits for what the targets promise sooner
+
 
 @dataclass(frozen=True, slots=True)
 class Deed:
@@ -30,7 +32,10 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Strikes, then mends. One that mends itself is measured from the strike."""
+    """Strikes, then mends. One that mends itself is measured from the strike.
+
+    One that `writes` has people and machines at every node until it is mended; it is mended when all hold the same.
+    """
 
     name: str
     summary: str
@@ -38,6 +43,11 @@ class Scenario:
     strike: Callable[[Stage], Awaitable[Deed]]
     mend: Callable[[Stage], Awaitable[Deed]]
     mends_itself: bool = False
+    writes: bool = False
+    meanwhile: Callable[[Stage], Awaitable[None]] | None = (
+        None  # what else happens, once the strike was noticed
+    )
+    cut_s: float = 10.0  # how long it is mended after, at least, unless somebody says otherwise
 
 
 async def _split(stage: Stage) -> Deed:
@@ -49,6 +59,26 @@ async def _split(stage: Stage) -> Deed:
     stage.topology.split(right)
     what = f"the cables of {_list(right)} were moved to another switch"
     return Deed(at, what, _all(pairs, at, is_unreachable))
+
+
+async def _kill_behind_the_cut(stage: Stage) -> None:
+    """One node of the smaller side is killed while the site is split, and comes back to that side."""
+    middle = (len(stage.nodes) + 1) // 2
+    left, right = stage.nodes[:middle], stage.nodes[middle:]
+    victim, split = right[-1], pairs_between(left, right)
+    stage.begin("kill", "")
+    killed = await kill_node(stage, victim, split)
+    stage.timeline[-1].what = killed.what
+    await stage.measured(
+        killed.noticed, killed.at, NOTICE_WITHIN_S, f"not all have noticed that {victim} died"
+    )
+    stage.begin("restart", f"{victim} was started again in the same home, behind the cut")
+    at = time.monotonic()
+    stage.judge.apart(split)
+    stage.start(victim)
+    beside = _all(pairs_among(right), at, is_whole)
+    await stage.measured(beside, at, NOTICE_WITHIN_S, f"{victim} did not come back to its side")
+    stage.begin("cut", "both sides go on writing")
 
 
 async def _unplug(stage: Stage) -> Deed:
@@ -84,12 +114,12 @@ async def _unmute(stage: Stage) -> Deed:
     return Deed(at, "the path works both ways again", _all(pairs_among(stage.nodes), at, is_whole_and_direct))
 
 
-async def kill_node(stage: Troupe, victim: str) -> Deed:
-    """SIGKILL: no goodbye, and its broker must go with it."""
+async def kill_node(stage: Troupe, victim: str, split: Sequence[Pair] = ()) -> Deed:
+    """SIGKILL: no goodbye, and its broker must go with it. `split`: who is apart already."""
     others = [node for node in stage.nodes if node != victim]
     pairs = [(other, victim) for other in others]
     broker = stage.processes[victim].broker_pid()
-    stage.judge.apart(pairs)
+    stage.judge.apart([*split, *pairs])
     at = time.monotonic()
     stage.kill(victim)
     await stage.await_broker_end(victim, broker)
@@ -183,6 +213,16 @@ SCENARIOS = {
             _kill_broker,
             _await_broker,
             mends_itself=True,
+        ),
+        Scenario(
+            "partition-writes",
+            "both sides of a split write everything, and one node is killed meanwhile; nothing is lost",
+            4,
+            _split,
+            _reconnect,
+            writes=True,
+            meanwhile=_kill_behind_the_cut,
+            cut_s=30.0,
         ),
     )
 }

@@ -58,6 +58,7 @@ class Troupe:
         self.judge = Judge(time.monotonic())
         self.timeline: list[Phase] = []
         self.watchers: list[Watcher] = []
+        self.sockets: dict[str, Path] = {}  # where each node answers
         self._stopped_at: dict[str, float] = {}
         self._running: dict[str, None] = {}
         self._news = asyncio.Event()
@@ -75,6 +76,7 @@ class Troupe:
 
     def watch(self, node: str, socket: Path) -> None:
         """From now on this node is asked how it sees its peers, whenever it answers."""
+        self.sockets[node] = socket
         watcher = Watcher(node, socket, self.see, self.judge.violate)
         self.watchers.append(watcher)
         self._tasks.append(asyncio.create_task(watcher.run(), name=f"watch-{node}"))

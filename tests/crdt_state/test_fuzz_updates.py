@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WATCHDOG_S = 110.0  # a hundred times what five thousand take: an input that loops in native code never returns
+WATCHDOG_S = (
+    110.0  # a hundred times what five thousand take: an input that loops in native code never returns
+)
 
 
 def fuzz(seed: int, count: int) -> dict[str, int]:
     """Run the fuzzer in a process that may crash or hang; the reasons for which it was refused."""
     command = [sys.executable, "-m", "tests.crdt_state.fuzzing", str(seed), str(count)]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=WATCHDOG_S, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WATCHDOG_S, check=False)
     assert done.returncode == 0, f"status {done.returncode}\n{done.stderr[-3000:]}"
     found = json.loads(done.stdout)
     assert found["inputs"] == count

@@ -12,7 +12,18 @@ from crdt_state.freshness import Source
 from crdt_state.item import Change
 from crdt_state.kinds import advisory, alarm, asset, fact, task
 from crdt_state.kinds.refusal import RefusedError
-from crdt_state.queries import LIMIT_MAX, Query, Row, Slice, facets_of, find, is_match, sources_of, tags_at
+from crdt_state.queries import (
+    LIMIT_MAX,
+    Query,
+    Row,
+    Slice,
+    facets_of,
+    find,
+    is_match,
+    scan,
+    sources_of,
+    tags_at,
+)
 from crdt_state.record import Register
 from crdt_state.shapes import check_body, check_facet, is_at, shape_of
 from crdt_state.view import View
@@ -212,6 +223,17 @@ def test_slices_of_any_size_together_are_the_whole(
         world.write(kind, name, {"value": 1})
     found = pages(world.view, Query(), limit, scan_max)
     assert [(row["kind"], row["item"]) for row in found] == sorted(items)
+
+
+def test_a_scan_has_every_item_of_a_place_whatever_its_state(world: World) -> None:
+    world.write("asset", PRESS, None)
+    names, after = [], ""
+    while True:
+        items, after = scan(world.view, Query(("asset", "task"), PRESS), after, scan_max=1)
+        names += [item.name for item in items]
+        if not after:
+            break
+    assert names == [PRESS, "20270115-aa"]
 
 
 def test_a_match_is_what_would_have_been_found(world: World) -> None:

@@ -66,7 +66,9 @@ class Station:
 def stations(count: int = 2, stewards: int = 1) -> list[Station]:
     """A plant whose nodes all see each other."""
     plant = Plant(make_site(count, stewards)).form()
-    return [Station(plant, place) for place in range(count)]
+    found = [Station(plant, place) for place in range(count)]
+    meet(found, 0.0)
+    return found
 
 
 def meet(stations: Iterable[Station], seconds: float = 5.0) -> None:

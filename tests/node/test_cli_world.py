@@ -149,10 +149,13 @@ async def test_watching_prints_a_line_for_each_item_and_ends_after_so_many(one: 
     first, second = said.splitlines()
     assert first.endswith(f"asset {PRESS}  listed  on a")
     assert second.endswith("that is all; changes follow")
+    listeners = one.station.news._listeners
+    while listeners:
+        await asyncio.sleep(0.01)  # the node notices by itself that the first has gone
     watching = asyncio.create_task(
         one.says("world", "watch", "--kind", "asset", "--no-snapshot", "--count", "1", "--json")
     )
-    while not one.station.news._listeners:
+    while not listeners:
         await asyncio.sleep(0.01)  # the watcher's thread tells nobody that it has asked
     await one.station.ask("world_set", kind="asset", item=PRESS, body={"type": "saw"})
     assert json.loads(await watching)["fields"]["body"]["type"] == "saw"
@@ -229,6 +232,16 @@ async def test_alarms_are_listed_for_people_with_who_has_seen_them(one: Shell) -
     ]
     shown = await one.says("alarms", "show", f"{PRESS}#door")
     assert "acknowledged by: anna@a" in shown and "note: closed it" in shown
+
+
+async def test_on_a_narrow_terminal_names_and_states_stay_whole(
+    one: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    await one.says("alarms", "raise", f"{PRESS}/motor#bearing-temperature-drive-end", "--text", "too hot")
+    lines = (await one.says("alarms", "list")).splitlines()
+    assert lines[0] == f"{PRESS}/motor#bearing-temperature-drive-end"
+    assert lines[1].startswith("  state unacknowledged  severity medium  for ")
 
 
 async def test_all_that_is_unacknowledged_is_acknowledged_at_once(one: Shell) -> None:

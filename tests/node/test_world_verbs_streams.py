@@ -67,6 +67,22 @@ async def test_only_what_is_asked_for_is_told() -> None:
     assert (await waiting)["item"] == PRESS
 
 
+async def test_what_is_cleared_away_is_told_as_gone_to_those_who_follow_its_place() -> None:
+    (one,) = stations(1)
+    for name in ("acme/paris", PRESS):
+        await one.ask("world_set", kind="asset", item=name, body={})
+    changes = watching(one, kinds=["asset"], path="acme/lyon")
+    assert await shown(changes) == [PRESS]
+    state = one.core.world.state
+    document = state.library.get("asset")
+    assert document is not None
+    for key in list(document.records):
+        state.hide(document, key)
+    meet([one])
+    change = await told(changes)
+    assert (change["change"], change["kind"], change["item"]) == ("gone", "asset", PRESS)
+
+
 async def test_a_watcher_that_is_slow_is_told_only_how_an_item_stands_in_the_end() -> None:
     (one,) = stations(1)
     changes = watching(one, kinds=["asset"])

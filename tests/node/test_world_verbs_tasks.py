@@ -93,6 +93,14 @@ async def test_the_list_is_by_urgency_and_can_be_narrowed() -> None:
     assert await titles(one, states=["withdrawn"]) == ["stop the leak"]
 
 
+async def test_a_task_that_was_withdrawn_can_be_offered_again_under_its_name() -> None:
+    (one,) = stations(1)
+    task = await offered(one)
+    await one.ask("tasks_withdraw", task=task)
+    again = (await one.ask("tasks_offer", title="change both filters", task=task, by="anna"))["task"]
+    assert (again["task"], again["state"], again["title"]) == (task, "open", "change both filters")
+
+
 async def test_a_task_is_found_by_the_beginning_of_its_number() -> None:
     (one,) = stations(1)
     first, second = await offered(one, task=""), await offered(one, "another")

@@ -188,12 +188,16 @@ class Document:
         return found.merged()
 
     def recheck(self, check: Check) -> Merged:
-        """Look again at what the form has and we do not hold: its author may have become a member."""
+        """Look again at what the form has and we do not hold: its author may have become a member, our row be lost."""
         found = _Found([])
         for key in self._form:
-            if key not in self.records:
+            if key not in self.records or key in self.astray:
                 self._look(key, self._form.get(key), check, found)
         return found.merged()
+
+    def has_unheld(self) -> bool:
+        """Whether the form may have something that is newer than what is held."""
+        return bool(self.astray) or len(self._form) != len(self.records)
 
     # -- opening
 

@@ -59,6 +59,9 @@ class Form:
         """The keys, in order."""
         return iter(sorted(self._map.keys()))
 
+    def __len__(self) -> int:
+        return len(self._map)
+
     def __contains__(self, key: str) -> bool:
         return key in self._map
 

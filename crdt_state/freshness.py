@@ -45,11 +45,22 @@ class Freshness:
     others_away: int  # members that are away and have no part in the answer, but might have written to it
 
 
+def merged(sources: Iterable[Source]) -> dict[NodeId, Source]:
+    """One source for each member: of what it wrote the newest, of its frames the newest value."""
+    found: dict[NodeId, Source] = {}
+    for source in sources:
+        other = found.get(source.node, source)
+        measured = [each.measured_ms for each in (source, other) if each.measured_ms is not None]
+        written_ms = max(source.written_ms, other.written_ms)
+        found[source.node] = Source(source.node, written_ms, max(measured, default=None))
+    return found
+
+
 def freshness(
     sources: Iterable[Source], presences: Mapping[NodeId, Presence], me: NodeId, now_ms: int
 ) -> Freshness:
     """Of an answer with these sources. Who is no member any more has no later word, and does not count."""
-    newest = _merged(sources)
+    newest = merged(sources)
     here_ms: list[int] = []
     away_ms: list[int] = []
     unreachable = []
@@ -68,17 +79,6 @@ def freshness(
         unreachable=tuple(sorted(unreachable, key=lambda each: (each.name, each.node))),
         others_away=len(away - newest.keys()),
     )
-
-
-def _merged(sources: Iterable[Source]) -> dict[NodeId, Source]:
-    """One source for each member: of what it wrote the newest, of its frames the newest value."""
-    found: dict[NodeId, Source] = {}
-    for source in sources:
-        other = found.get(source.node, source)
-        measured = [each.measured_ms for each in (source, other) if each.measured_ms is not None]
-        written_ms = max(source.written_ms, other.written_ms)
-        found[source.node] = Source(source.node, written_ms, max(measured, default=None))
-    return found
 
 
 def _measured(source: Source, now_ms: int) -> int:

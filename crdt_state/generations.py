@@ -235,13 +235,15 @@ class Generations:
         self, document: Document, following: _Following, content: dict[str, Record]
     ) -> dict[str, Verdict]:
         """On every record that we hold and the new content lacks, and on what we have written while waiting for it."""
-        before, seen = following.before, self._seen_by(following.header)
+        header, before = following.header, following.before
+        is_guest = self._is_guest(header)
+        seen = self._believed(header) if is_guest else header.context
         is_known = following.is_fetched or document.name not in self._following
         late = self._written_since(document, following, content, seen)
         lacking = [key for key in before if key not in content and document.records.get(key) is before[key]]
         living = things_of(record for key, record in content.items() if key not in late)
         living |= things_of(before[key] for key in lacking if document.is_drawn(key))
-        case = Case(following.header, seen, self._is_guest(following.header), is_known)
+        case = Case(header, seen, is_guest, is_known)
         judge = Judge(case, self._state.kinds, self._config.retention_scale)
         return judge.decide(document.records, content.values(), [*lacking, *sorted(late)], living)
 
@@ -258,11 +260,10 @@ class Generations:
             and not seen.covers(record.dot)
         }
 
-    def _seen_by(self, header: Header) -> Context:
-        """What the builder had seen; a builder that claims to have seen what we never wrote is not believed on us."""
+    def _believed(self, header: Header) -> Context:
+        """What the builder had seen; nothing of ours when it claims to have seen what we have not written yet."""
         me, fabric = self._state.fabric.me, self._state.fabric
-        last = header.context.last_of(me)
-        if last <= (fabric.birth.incarnation, self._state.seq):
+        if header.context.last_of(me) <= (fabric.birth.incarnation, self._state.seq):
             return header.context
         return header.context.of(lambda author: author != me)
 
@@ -277,10 +278,12 @@ class Generations:
         """Carry out the verdicts, and let go again of what we had let go."""
         for key, verdict in verdicts.items():
             self._carry_out(document, key, verdict, now)
-        self._blame(document, following.header, verdicts, now)
+        put_back = [key for key, verdict in verdicts.items() if verdict is Verdict.PUT_BACK]
+        if put_back:
+            self._blame(document, following.header, put_back, now)
         if following.base.hex() != following.header.body.base:
             self._delete_again(following, content, now)
-        document.context.join(following.header.context)
+        document.context.join(self._believed(following.header))
         self._state.library.changed()
         self._state.save_generation(document)
         if not document.records:
@@ -303,17 +306,11 @@ class Generations:
                 self._state.hide(document, key)
                 document.astray.pop(key, None)
 
-    def _blame(self, document: Document, header: Header, verdicts: dict[str, Verdict], now: Now) -> None:
-        """Name a builder that has left out what is open, or that says it has seen what was never written."""
-        builder, detail = header.record.author, ""
-        put_back = [key for key, verdict in verdicts.items() if verdict is Verdict.PUT_BACK]
-        if put_back:
-            example = document.records[put_back[0]].register
-            detail = f"left out {len(put_back)} records that are open, such as {example}"
-        elif self._seen_by(header) is not header.context:
-            detail = "claims to have seen what this node has not written yet"
-        if detail and builder != self._state.fabric.me:
+    def _blame(self, document: Document, header: Header, keys: list[str], now: Now) -> None:
+        builder, example = header.record.author, document.records[keys[0]].register
+        if builder != self._state.fabric.me:
             self._blamed[builder] = now.mono
+            detail = f"left out {len(keys)} records that are open, such as {example}"
             self._state.trouble("generation-omits", document.name, builder, detail)
 
     def _delete_again(self, following: _Following, content: dict[str, Record], now: Now) -> None:

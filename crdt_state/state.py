@@ -62,6 +62,8 @@ class WorldState:
         """Put everything that was loaded into the view."""
         ms = self.ms(now)
         for document in self.library.documents():
+            if document.has_unheld():
+                self.recheck(document, now)  # its form was saved later than its rows, or a row has rotted
             self._saved_revision[document.name] = document.revision
             for record in document.records.values():
                 self._show(record, ms)

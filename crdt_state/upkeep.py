@@ -8,6 +8,7 @@ from crdt_state.generations import Fetching, Generations
 from crdt_state.headers import KIND as GENERATION
 from crdt_state.holdings import Holdings
 from crdt_state.ledger import Ledger
+from crdt_state.live_frames import LiveFrames
 from crdt_state.own_alarms import OwnAlarms
 from crdt_state.quarantine import TABLE as ASIDE_TABLE
 from crdt_state.quarantine import Quarantine
@@ -40,6 +41,7 @@ class Upkeep:
         self.growth = Growth(state)
         self._ledger = Ledger(state)
         self._claims = ClaimsWatch(state)
+        self.frames = LiveFrames(state)
         self._alarms = OwnAlarms(state)
         self._redating = Redating(state)
         self._sure_at = float("inf")
@@ -60,6 +62,7 @@ class Upkeep:
             self._claims.changed(register, now)
 
     def tick(self, now: Now) -> None:
+        self.frames.tick(now)
         self._ledger.tick(now)
         self.holdings.tick(now)
         self.generations.tick(now)
@@ -74,6 +77,7 @@ class Upkeep:
             self.generations.wake_at(),
             self._ledger.wake_at(),
             self._alarms.wake_at(),
+            self.frames.wake_at(),
         )
 
     def _dispel_doubts(self, now: Now) -> None:

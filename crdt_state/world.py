@@ -113,12 +113,27 @@ class World:
                 Change(Register(kind, item, facet), body_of(data))
                 for kind, item, facet, data in request.changes
             ]
+            self._check_seen(changes, request.seen)
             records = self.state.write(changes, now)
         except RecordError as error:
             self._fabric.add(WriteRefused(request.token, error.reason))
             return
         self.state.save_rows()
         self._fabric.add(WriteDone(request.token, tuple(str(record.dot) for record in records)))
+
+    def _check_seen(self, changes: list[Change], seen: tuple[tuple[str, ...], ...] | None) -> None:
+        """RecordError when somebody has written what the writer had not looked at yet."""
+        for change, dots in zip(changes, seen or (), strict=False):
+            if self.heads_at(change.register) != dots:
+                raise RecordError("write-overtaken")
+
+    def heads_at(self, register: Register) -> tuple[str, ...]:
+        """The dots of a register's heads; of what everybody observes for himself, ours."""
+        versions = self.state.view.versions(register)
+        if self.state.kinds.get(register.kind).each_observes:
+            mine = versions.by_author.get(self._fabric.me)
+            return (str(mine.dot),) if mine else ()
+        return tuple(str(head.dot) for head in versions.heads())
 
     def decide(self, decided: QuarantineDecided, now: Now) -> None:
         """What a person has decided on what was put aside."""

@@ -162,10 +162,22 @@ class PersistFailed:
 
 @dataclass(frozen=True, slots=True)
 class WriteRequested:
-    """Write these registers of the world: kind, item, facet, and the body's MessagePack or None to delete."""
+    """Write these registers of the world: kind, item, facet, and the body's MessagePack or None to delete.
+
+    `seen`: for each of them the dots of the heads that the writer looked at; if others stand there now, it is refused.
+    """
 
     token: int
     changes: tuple[tuple[str, str, str, bytes | None], ...]
+    seen: tuple[tuple[str, ...], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TagsOffered:
+    """Sources on this node have new values for its live frame: (tag, value, quality, source time in ms)."""
+
+    values: tuple[tuple[str, bool | int | float | str | None, str, int], ...]
+    gone: tuple[str, ...] = ()  # tags that there are no longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +213,7 @@ Event = (
     | CertificateInstalled
     | PersistFailed
     | WriteRequested
+    | TagsOffered
     | QuarantineDecided
     | PersistResumed
 )

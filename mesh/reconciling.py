@@ -26,7 +26,7 @@ SORTED_MAX = (
 @dataclass(slots=True)
 class _Tried:
     digests: tuple[bytes, bytes]  # ours and theirs
-    next_at: float
+    last: float
     pause_s: float = RANGES_EVERY_S
 
 
@@ -81,16 +81,14 @@ class Reconciling:
         tried_of = self._tried.setdefault(peer, {})
         tried = tried_of.get(name)
         if tried is None:
-            tried_of[name] = _Tried(digests, now + RANGES_EVERY_S)
+            tried_of[name] = _Tried(digests, now)
             return True
         if tried.digests != digests:
-            tried.next_at = min(tried.next_at, now + RANGES_EVERY_S)
-            tried.pause_s = RANGES_EVERY_S
-            tried.digests = digests
-        if now < tried.next_at:
+            tried.digests, tried.pause_s = digests, RANGES_EVERY_S
+        if now < tried.last + tried.pause_s:
             return False
+        tried.last = now
         tried.pause_s = min(tried.pause_s * 2, RANGES_EVERY_MAX_S)
-        tried.next_at = now + tried.pause_s
         return True
 
     def _fingerprints(self, name: str, mark: bytes) -> Fingerprints | None:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from crdt_state.freshness import Source
+from crdt_state.freshness import Source, merged
 from crdt_state.item import Change, Item
 from crdt_state.kinds import alarm as _alarm
 from crdt_state.kinds.alarm import AlarmView
@@ -14,6 +14,7 @@ from crdt_state.kinds.paths import check_thing
 from crdt_state.kinds.refusal import RefusedError
 from crdt_state.kinds.values import Value
 from crdt_state.queries import LIMIT, Query, facets_of, sources_of
+from mesh.ids import NodeId
 from node.desk import Desk, Result, limited, path_of
 from node.errors import FieldmeshError
 from node.exits import Exit
@@ -76,7 +77,7 @@ class AlarmVerbs:
         """The alarms in the order in which they want attention; `counts` has all of them, by state."""
         desk, limit = self._desk, limited(limit)
         rows: list[Row] = []
-        sources: dict[str, Source] = {}
+        sources: dict[NodeId, Source] = {}
         counts: Counter[str] = Counter()
         listed = 0
         async for items in desk.items(Query(("alarm",), path_of(path))):
@@ -89,7 +90,8 @@ class AlarmVerbs:
             ]
             listed += len(wanted)
             rows = sorted(rows + wanted, key=_rank)[:limit]
-            sources.update((each.node, each) for item in items for each in sources_of(item, desk.now_ms()))
+            found = [source for item in items for source in sources_of(item, desk.now_ms())]
+            sources = merged([*sources.values(), *found])
         return {
             "alarms": rows,
             "total": listed,

@@ -40,6 +40,7 @@ from mesh.events import (
     Reunited,
     Source,
     StopRequested,
+    TagsOffered,
     Woke,
     WriteRequested,
 )
@@ -142,6 +143,7 @@ class NodeCore:
             PersistFailed: self._persist_failed,
             PersistResumed: self._persist_resumed,
             WriteRequested: self.world.request,
+            TagsOffered: self.world.upkeep.frames.offered,
             QuarantineDecided: self.world.decide,
         }
         self._readers: dict[type[Message], Callable[[NodeId, int, Message, Now], None]] = (

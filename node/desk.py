@@ -19,7 +19,7 @@ from crdt_state.kinds.refusal import RefusedError
 from crdt_state.queries import LIMIT, LIMIT_MAX, Query, Row, Slice, find, scan
 from crdt_state.record import RecordError, encode_body
 from crdt_state.view import View
-from mesh.events import Event, News, QuarantineDecided, WriteDone, WriteRefused, WriteRequested
+from mesh.events import Event, News, QuarantineDecided, TagsOffered, WriteDone, WriteRefused, WriteRequested
 from mesh.ids import NodeId
 from mesh.membership import HERE, PeerState
 from mesh.now import Now
@@ -164,7 +164,8 @@ class Desk:
         if not changes:
             return []
         token = secrets.randbits(62)
-        request = WriteRequested(token, tuple((*each.register, _packed(each)) for each in changes))
+        seen = tuple(self.core.world.heads_at(each.register) for each in changes)  # what the caller went by
+        request = WriteRequested(token, tuple((*each.register, _packed(each)) for each in changes), seen)
         outcome: asyncio.Future[WriteDone | WriteRefused] = asyncio.get_running_loop().create_future()
 
         def listen(news: News) -> None:
@@ -183,6 +184,10 @@ class Desk:
         if isinstance(answer, WriteRefused):
             raise self._refusal(answer.reason, changes)
         return list(answer.dots)
+
+    def offer(self, offered: TagsOffered) -> None:
+        """Tell the node of live values."""
+        self._driver.deliver(offered)
 
     def decide(self, keys: Sequence[str], is_merged: bool) -> None:
         """Merge what was put aside, or discard it."""
@@ -216,6 +221,11 @@ class Desk:
 
 
 REFUSALS = {
+    "write-overtaken": (
+        "somebody else has written the same thing at this very moment",
+        "look at it again, then repeat the command if it still makes sense",
+        Exit.TEMPORARY,
+    ),
     "record-malformed": (
         "a value in it cannot travel",
         "whole numbers have at most 64 bits, and values nest at most 16 deep",

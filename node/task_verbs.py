@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from crdt_state.freshness import Source
+from crdt_state.freshness import Source, merged
 from crdt_state.item import Change, Item
 from crdt_state.kind import day_name
 from crdt_state.kinds import task as _task
 from crdt_state.kinds.task import TaskState
 from crdt_state.queries import LIMIT, Query, facets_of, sources_of
 from mesh.hybrid import time_of
+from mesh.ids import NodeId
 from node.desk import Desk, Result, limited, path_of
 from node.errors import FieldmeshError
 from node.exits import Exit
@@ -60,7 +61,7 @@ class TaskVerbs:
         desk, limit = self._desk, limited(limit)
         wanted_owner = desk.me if mine else the_member(desk.roster, owner) if owner else None
         rows: list[Row] = []
-        sources: dict[str, Source] = {}
+        sources: dict[NodeId, Source] = {}
         counts: Counter[str] = Counter()
         listed = 0
         async for items in desk.items(Query(("task",), path_of(path))):
@@ -74,7 +75,8 @@ class TaskVerbs:
             ]
             listed += len(wanted)
             rows = sorted(rows + wanted, key=_rank)[:limit]
-            sources.update((each.node, each) for item in items for each in sources_of(item, desk.now_ms()))
+            found = [source for item in items for source in sources_of(item, desk.now_ms())]
+            sources = merged([*sources.values(), *found])
         return {
             "tasks": rows,
             "total": listed,

@@ -20,6 +20,7 @@ from node.exits import Exit
 from node.fact_verbs import FactVerbs
 from node.members import the_author
 from node.quarantine_verbs import QuarantineVerbs
+from node.tag_verbs import TagVerbs
 from node.task_verbs import TaskVerbs
 from node.world_streams import exported, watched
 
@@ -47,7 +48,13 @@ class WorldVerbs:
             "world_verify": self.verify,
             "world_budget": self.budget,
         }
-        for verbs in (AlarmVerbs(desk), TaskVerbs(desk), FactVerbs(desk), ConflictVerbs(desk)):
+        for verbs in (
+            AlarmVerbs(desk),
+            TaskVerbs(desk),
+            FactVerbs(desk),
+            ConflictVerbs(desk),
+            TagVerbs(desk),
+        ):
             handlers |= verbs.handlers()
         return handlers | QuarantineVerbs(desk).handlers()
 

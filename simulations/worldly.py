@@ -219,7 +219,18 @@ class WorldChecker(Watcher):
                 self._diverged(name, f"in the end {host.name} and {leader.name} hold different records")
 
     def _troubled(self, process: Process, trouble: WorldTrouble) -> None:
-        if trouble.code == "document-diverged" and not self._expects_divergence:
+        if trouble.code != "document-diverged" or self._expects_divergence:
+            return
+        ours, peer = state_of(process), self.world.name_of(trouble.node)
+        replicas = [each for each in self._documents() if each.name == trouble.document]
+        mine = ours.library.get(trouble.document) if ours else None
+        alike = [each for each in replicas if mine is not None and each.summary() == mine.summary()]
+        if _have_equal_forms(alike) and any(each.astray for each in alike):
+            detail = (
+                f"{process.host.name} calls {trouble.document} of {peer} diverged, which it is about to draw"
+            )
+            self.world.violate("S2", detail)  # an alarm about what is no fault
+        else:
             self._diverged(trouble.document, f"{process.host.name} says: {trouble.detail}")
 
     def _documents(self) -> Iterable[Document]:
@@ -264,7 +275,7 @@ def _contents(state: WorldState) -> dict[str, dict[str, Record]]:
 
 def _have_equal_forms(replicas: list[Document]) -> bool:
     states = [each.state() for each in replicas]
-    if all(state == states[0] for state in states[1:]):
+    if not states or all(state == states[0] for state in states[1:]):
         return True
     first = _form(states[0])
     return all(_form(state) == first for state in states[1:])

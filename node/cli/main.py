@@ -24,6 +24,7 @@ COMMANDS = {
     "check": "node.cli.check:check",
     "member": "node.cli.member:member",
     "world": "node.cli.world:world",
+    "feed": "node.cli.feed:feed",
     "alarms": "node.cli.alarms:alarms",
     "tasks": "node.cli.tasks:tasks",
     "facts": "node.cli.facts:facts",

@@ -74,12 +74,11 @@ async def _play(stage: Stage, plan: Plan) -> Report:
     figures = Figures()
     began_at = time.monotonic()
     await _form(stage, figures)
-    if figures.mesh_formed_s is not None and plan.scenario.writes:
-        async with Writing(stage.sockets, stage.judge, plan.seed) as writing:
+    if figures.mesh_formed_s is not None:
+        writers = stage.sockets if plan.scenario.writes else {}
+        async with Writing(writers, stage.judge, plan.seed) as writing:
             await _strike_and_mend(stage, plan, figures, writing)
-            figures.written = writing.written(figures.heal_s)
-    elif figures.mesh_formed_s is not None:
-        await _strike_and_mend(stage, plan, figures, None)
+            figures.written = writing.written(figures.heal_s) if writers else None
     used = stage.used()
     stage.begin("stop", "every node was asked to stop")
     await stage.stop()
@@ -116,11 +115,10 @@ async def _form(stage: Stage, figures: Figures) -> None:
     figures.mesh_formed_s = await stage.measured(deed.noticed, at, FORM_WITHIN_S, "the mesh did not form")
 
 
-async def _strike_and_mend(stage: Stage, plan: Plan, figures: Figures, writing: Writing | None) -> None:
+async def _strike_and_mend(stage: Stage, plan: Plan, figures: Figures, writing: Writing) -> None:
     scenario = plan.scenario
     stage.begin("calm", "all nodes are alive and linked")
-    if writing is not None:
-        writing.begin()
+    writing.begin()
     await stage.hold(plan.calm_s)
     stage.begin("strike", "")
     struck = await scenario.strike(stage)
@@ -128,35 +126,34 @@ async def _strike_and_mend(stage: Stage, plan: Plan, figures: Figures, writing: 
     figures.detect_all_s = await stage.measured(
         struck.noticed, struck.at, NOTICE_WITHIN_S, "not all have noticed"
     )
+    await writing.look()
     if scenario.meanwhile is not None:
         await scenario.meanwhile(stage)
+    await writing.look()
     if not scenario.mends_itself:
         await stage.hold(struck.at + plan.cut_s - time.monotonic())
     stage.begin("mend", "")
-    if writing is not None:
-        await writing.end()
+    await writing.end()
+    await writing.look()
     mended = await scenario.mend(stage)
     stage.timeline[-1].what = mended.what
     since = struck.at if scenario.mends_itself else mended.at
     figures.heal_s = await _healed(stage, mended, since, writing)
     stage.begin("calm", "all nodes are watched a little longer")
     await stage.hold(plan.calm_s)
-    if writing is not None:
-        await writing.settle()
+    await writing.settle()
 
 
-async def _healed(stage: Stage, mended: Deed, since: float, writing: Writing | None) -> float | None:
-    """How long it took; of nodes that write, until they held the same."""
-    if writing is None:
-        return await stage.measured(mended.noticed, since, MEND_WITHIN_S, "the mesh did not heal")
+async def _healed(stage: Stage, mended: Deed, since: float, writing: Writing) -> float | None:
+    """How long it took; where people write, until all nodes held the same."""
     writing.watch()
-    _, equal_s = await asyncio.gather(
+    whole_s, equal_s = await asyncio.gather(
         stage.measured(mended.noticed, since, MEND_WITHIN_S, "the mesh did not heal"),
         stage.measured(
             lambda _: writing.lacking_since(mended.at), since, MEND_WITHIN_S, "the nodes did not become equal"
         ),
     )
-    return equal_s
+    return equal_s if writing.is_everywhere else whole_s
 
 
 @contextlib.asynccontextmanager

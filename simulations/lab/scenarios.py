@@ -20,6 +20,8 @@ from simulations.lab.stage import Question, Stage, Troupe, whole_since
 
 NOTICE_WITHIN_S = 30.0  # how long the lab waits for what the targets promise sooner
 
+KILL_AFTER_S = 8.0  # behind a cut that everybody has noticed: there is something to lose
+
 
 @dataclass(frozen=True, slots=True)
 class Deed:
@@ -66,6 +68,8 @@ async def _kill_behind_the_cut(stage: Stage) -> None:
     middle = (len(stage.nodes) + 1) // 2
     left, right = stage.nodes[:middle], stage.nodes[middle:]
     victim, split = right[-1], pairs_between(left, right)
+    stage.begin("cut", "both sides go on")
+    await stage.hold(KILL_AFTER_S)
     stage.begin("kill", "")
     killed = await kill_node(stage, victim, split)
     stage.timeline[-1].what = killed.what
@@ -78,7 +82,7 @@ async def _kill_behind_the_cut(stage: Stage) -> None:
     stage.start(victim)
     beside = _all(pairs_among(right), at, is_whole)
     await stage.measured(beside, at, NOTICE_WITHIN_S, f"{victim} did not come back to its side")
-    stage.begin("cut", "both sides go on writing")
+    stage.begin("cut", "both sides go on")
 
 
 async def _unplug(stage: Stage) -> Deed:

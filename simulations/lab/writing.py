@@ -34,7 +34,7 @@ Documents = dict[str, str]
 
 
 class Writing:
-    """Writers at all nodes, and the account of what they were told. Leaving it (`async with`) ends them."""
+    """Writers at these nodes, and the account of what they were told. Leaving it (`async with`) ends them."""
 
     def __init__(self, sockets: Mapping[str, Path], judge: Judge, seed: int) -> None:
         self.account = Account()
@@ -56,6 +56,11 @@ class Writing:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether there are writers at all."""
+        return bool(self._sockets)
 
     def begin(self) -> None:
         """Everybody writes from now on."""
@@ -86,9 +91,8 @@ class Writing:
         silent = [node for node in self._sockets if node not in said]
         if silent:
             return f"{', '.join(silent)} did not say what they hold"
-        first, *others = said.values()
         names = sorted({name for documents in said.values() for name in documents})
-        unequal = [name for name in names if any(each.get(name) != first.get(name) for each in others)]
+        unequal = [name for name in names if len({each.get(name) for each in said.values()}) > 1]
         return f"the nodes hold different records of {', '.join(unequal)}" if unequal else ""
 
     async def settle(self) -> None:

@@ -4,13 +4,14 @@ import asyncio
 
 from simulations.bench import payload
 from simulations.bench.arrivals import Arrivals
-from simulations.bench.broadcast import BroadcastPlan, Broadcasts, Kind, taking_turns
+from simulations.bench.broadcast import KINDS, BroadcastPlan, Kind
 from simulations.bench.pacing import paced
+from simulations.bench.turns import Samples, taking_turns
 
 
 def test_the_kinds_take_turns_in_mirrored_order() -> None:
-    cast, bare, back = Kind
-    assert list(taking_turns(3)) == [cast, bare, back, back, bare, cast, cast, bare, back]
+    cast, bare, back = KINDS
+    assert list(taking_turns(KINDS, 3)) == [cast, bare, back, back, bare, cast, cast, bare, back]
 
 
 def test_a_plan_lasts_as_long_as_all_its_messages_take() -> None:
@@ -47,7 +48,7 @@ async def test_sending_is_paced_to_the_count() -> None:
 
 
 def test_what_was_sent_and_did_not_arrive_is_lost() -> None:
-    found = Broadcasts()
+    found = Samples(KINDS)
     found.add(Kind.CAST, 3, [10, 20, 30])
     found.add(Kind.CAST, 3, [40])
     assert found.latencies_ns[Kind.CAST] == [10, 20, 30, 40]

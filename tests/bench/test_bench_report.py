@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from simulations.bench.broadcast import BroadcastPlan, Broadcasts, Kind
+from simulations.bench.broadcast import KINDS, BroadcastPlan, Kind
 from simulations.bench.idle import Cost, Idle, IdlePlan
 from simulations.bench.report import Report, Violation, make_report, readable, violations
+from simulations.bench.turns import Samples
 
 GOOD = {"broadcast_p50_ratio": 2.0, "broadcast_p99_ratio": 2.0, "pss_mb": 99.9, "cpu_percent": 2.99}
 NONE_LOST = {"cast": 0, "bare": 0, "back": 0}
@@ -15,7 +16,7 @@ LARGE = Idle(node=Cost(40.0, 60.0, 0.4), broker=Cost(4.0, 11.0, 0.1))
 
 
 def report(cast_ns: int = 600_000, idle: tuple[Idle, ...] = (SMALL, LARGE, SMALL), sent: int = 2) -> Report:
-    found = Broadcasts()
+    found = Samples(KINDS)
     for kind, latency_ns in ((Kind.CAST, cast_ns), (Kind.BARE, 400_000), (Kind.BACK, 500_000)):
         found.add(kind, sent, [latency_ns, latency_ns * 2])
     return make_report(BroadcastPlan(1, 2, 200.0), found, IdlePlan(10.0, 20.0), idle)

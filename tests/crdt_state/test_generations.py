@@ -6,16 +6,17 @@ import pytest
 from crdt_state.library import FORM_TABLE
 from mesh.events import LeaveRequested, Persist, RemovalRequested, WorldTrouble, WriteRequested
 from mesh.ids import short_of
-from tests.crdt_state.worlds import DAY_S, QUICK, Worlds, built, end_alarm, is_active, raise_alarm
+from tests.crdt_state.worlds import (
+    DAY_S,
+    QUICK,
+    Worlds,
+    built,
+    end_alarm,
+    is_active,
+    make_history,
+    raise_alarm,
+)
 from tests.mesh.cores import at
-
-
-def make_history(worlds: Worlds, places: tuple[int, ...] = (0,), count: int = 40) -> None:
-    """Things that came and went: enough for a new generation without them."""
-    for number in range(count):
-        name, place = f"noise/{int(worlds.now * 1000)}-{number}", places[number % len(places)]
-        worlds.asset(place, name, type="noise")
-        worlds.asset(place, name)
 
 
 def formed(count: int, label: str = "worlds") -> Worlds:

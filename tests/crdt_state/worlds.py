@@ -138,6 +138,14 @@ def built(worlds: Worlds, name: str, place: int = 0) -> Callable[[], bool]:
     return is_built
 
 
+def make_history(worlds: Worlds, places: tuple[int, ...] = (0,), count: int = 40) -> None:
+    """Things that came and went: enough for a new generation without them."""
+    for number in range(count):
+        name, place = f"noise/{int(worlds.now * 1000)}-{number}", places[number % len(places)]
+        worlds.asset(place, name, type="noise")
+        worlds.asset(place, name)
+
+
 def do(worlds: Worlds, place: int, changes: Any) -> None:
     """What a command of a kind asks for."""
     for change in changes:

@@ -31,9 +31,10 @@ def test_the_list_names_every_scenario_with_what_it_does() -> None:
         "one-way",
         "kill-one",
         "broker-kill",
+        "partition-writes",
     ]
     assert listed[0]["summary"] == "the site splits in two; each half calls the other unreachable"
-    assert "kill-one     one node is killed with SIGKILL, and started again" in invoke("list")
+    assert "kill-one         one node is killed with SIGKILL, and started again" in invoke("list")
 
 
 @pytest.mark.parametrize("words", [["run", "halves", "--json"], ["sweep"]])

@@ -43,6 +43,23 @@ def test_five_nodes_form_notice_and_heal_within_the_targets(scenario: str) -> No
     pytest.fail("\n".join(tries))
 
 
+LOSSES = ("lost_acknowledged", "diverged", "resurrected", "unexplained_missing")
+
+
+def test_five_nodes_that_are_written_to_on_both_sides_of_a_cut_lose_nothing() -> None:
+    tries = []
+    for _ in range(TRIES):
+        done = lab_run("partition-writes", "--nodes", "5", "--json")
+        assert done.stdout, done.stderr
+        report = json.loads(done.stdout)
+        assert {name: report[name] for name in LOSSES} == dict.fromkeys(LOSSES, 0), report["violations"]
+        assert report["writes_acknowledged"] > 500
+        tries.append(done.stdout[-2000:] + done.stderr)
+        if keeps_its_promises(report):
+            return
+    pytest.fail("\n".join(tries))
+
+
 def keeps_its_promises(report: dict[str, Any]) -> bool:
     is_sound = report["violations"] == [] and report["false_unreachable"] == 0
     is_prompt = report["mesh_formed_s"] <= 5 and report["detect_all_s"] <= 3 and report["heal_s"] <= 5

@@ -3,7 +3,7 @@
 import json
 
 from simulations.lab.judge import Change, Violation
-from simulations.lab.report import Counters, Report, missed, readable
+from simulations.lab.report import Counters, Report, Written, missed, readable
 from simulations.lab.stage import Phase
 
 COUNTERS = Counters(100, 3, 0.01, 2.5, 0.5, 20.0)
@@ -85,3 +85,28 @@ def test_the_readable_report_hides_neither_late_nor_lacking_figures_nor_violatio
     assert "all mended after                   never (target 5 s)" in text
     assert "all had noticed after              3.50 s (target 3 s: MISSED)" in text
     assert "Violations:\n  L1: the mesh did not heal" in text
+
+
+def test_what_was_written_stands_beside_the_other_figures() -> None:
+    written = Written(0, 1, 2, 3, 1.2, writes_acknowledged=1500, writes_refused=200, writes_unanswered=1)
+    plain = json.loads(json.dumps(report(written=written).as_json()))
+    assert "written" not in plain
+    assert {name: plain[name] for name in ("diverged", "lost_acknowledged", "resurrected")} == {
+        "diverged": 0,
+        "lost_acknowledged": 1,
+        "resurrected": 2,
+    }
+    assert plain["unexplained_missing"] == 3
+    assert plain["heal_s_p95"] == 1.2
+    assert "lost_acknowledged" not in report().as_json()
+
+
+def test_the_readable_report_says_what_became_of_the_writes() -> None:
+    written = Written(0, 1, 2, 3, 1.2, writes_acknowledged=1500, writes_refused=200, writes_unanswered=1)
+    assert readable(report(written=written)).splitlines()[-7:-2] == [
+        "  writes acknowledged                1500 (200 made no sense when they were asked for, 1 had no answer)",
+        "  of those lost by their own node    1",
+        "  missing at another node            3",
+        "  replaced, and shown again          2",
+        "  documents that differ in the end   0",
+    ]

@@ -21,7 +21,10 @@ async def play(scenario: str, crew: StandIns, nodes: int = 4) -> Report:
     return report
 
 
-@pytest.mark.parametrize("scenario", list(SCENARIOS))
+PLAYED = [name for name, scenario in SCENARIOS.items() if not scenario.writes]  # stand-ins hold nothing
+
+
+@pytest.mark.parametrize("scenario", PLAYED)
 async def test_a_scenario_with_honest_nodes_has_every_figure_and_no_violation(scenario: str) -> None:
     report = await play(scenario, StandIns())
     assert report.violations == []

@@ -1,0 +1,42 @@
+"""Live values: what sources on this machine tell of their tags."""
+
+from collections.abc import Callable
+from typing import Any
+
+from crdt_state.kinds.values import Quality, Value
+from mesh.events import TagsOffered
+from node.desk import Desk, Result
+from node.errors import FieldmeshError
+from node.exits import Exit
+
+TAGS_AT_ONCE_MAX = 1000  # as many as a node may show
+
+
+class TagVerbs:
+    """The handlers of everything that starts with `tags_`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def handlers(self) -> dict[str, Callable[..., Any]]:
+        return {"tags_feed": self.feed}
+
+    async def feed(
+        self,
+        values: dict[str, Value],
+        quality: str = "good",
+        source_ms: int = 0,
+        gone: list[str] = [],  # noqa: B006 - only read; it comes from a JSON request
+    ) -> Result:
+        """Offer values for this node's live frame; the frame is written when the tags' settings say so."""
+        if len(values) + len(gone) > TAGS_AT_ONCE_MAX:
+            raise FieldmeshError(
+                f"at most {TAGS_AT_ONCE_MAX} tags at a time", "feed them in several calls", Exit.USAGE
+            )
+        if quality not in {each.value for each in Quality}:
+            known = ", ".join(each.value for each in Quality)
+            raise FieldmeshError(f"there is no quality {quality!r}", f"use one of: {known}", Exit.USAGE)
+        at_ms = source_ms or self._desk.now_ms()
+        offered = tuple((tag, value, quality, at_ms) for tag, value in values.items())
+        self._desk.offer(TagsOffered(offered, tuple(gone)))
+        return {"tags": len(offered), "gone": len(gone)}

@@ -54,6 +54,19 @@ class Building:
         self._consider_at.pop(name, None)
         self._wait_since.pop(name, None)
 
+    def asked(self, document: Document, acknowledged: Acknowledged) -> list[NodeId]:
+        """The members without whose word nothing was left out, in this generation and every one before it."""
+        last, me = header_of(self._state, document.name), self._state.fabric.me
+        mark = document.mark.hex()
+        return sorted(
+            node
+            for node in acknowledged.counted
+            if node == me
+            or last is None
+            or last.counts(node)
+            or self._holdings.mark_at(node, document.name) == mark
+        )
+
     # -- inside
 
     def _consider(self, document: Document, now: Now) -> None:
@@ -116,7 +129,7 @@ class Building:
             "records": len(kept),
             "dropped": not kept,
             "before": max(before, 0),
-            "counted": [short_of(node).hex() for node in self._asked(document, acknowledged)],
+            "counted": [short_of(node).hex() for node in self.asked(document, acknowledged)],
             "base": document.mark.hex(),
             "why": "history" if kept else "done",
         }
@@ -130,16 +143,3 @@ class Building:
     def _is_known(self, author: NodeId) -> bool:
         """Whether a record of this author could be taken at all; others' need not be remembered."""
         return self._state.fabric.roster.identity(author) is not None
-
-    def _asked(self, document: Document, acknowledged: Acknowledged) -> list[NodeId]:
-        """The members without whose word nothing was left out, in this generation and every one before it."""
-        last, me = header_of(self._state, document.name), self._state.fabric.me
-        mark = document.mark.hex()
-        return sorted(
-            node
-            for node in acknowledged.counted
-            if node == me
-            or last is None
-            or last.counts(node)
-            or self._holdings.mark_at(node, document.name) == mark
-        )

@@ -116,7 +116,8 @@ class Holdings:
             document.name: [document.mark.hex(), document.digest.hex(), len(document.records)]
             for document in shared[:DOCUMENTS_MAX]
         }
-        body = {"docs": docs, "run": self._state.fabric.birth.incarnation}
+        run = self._state.fabric.birth.incarnation
+        body = {"docs": docs, "run": run, "at_ms": self._state.ms(now)}  # the date makes it one of its own
         try:
             self._state.write([Change(Register("holding", self._state.fabric.me), body)], now)
         except RecordError as error:

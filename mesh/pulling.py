@@ -42,6 +42,7 @@ class _Pull:
     mark: bytes
     have: bytes
     digest: bytes
+    is_settled: bool
     cause: str
     data: bytearray = field(default_factory=bytearray)
     early: dict[int, bytes] = field(
@@ -232,11 +233,11 @@ class Pulling:
 
     def _start(self, peer: NodeId, name: str, cause: str, now: Now) -> None:
         entry = self._shelf.entry(name)
-        mark, digest = (entry.mark, entry.digest) if entry else (b"", b"")
+        mark, digest, is_settled = (entry.mark, entry.digest, entry.settled) if entry else (b"", b"", True)
         have = self._shelf.summary(name, mark)
         if have is None:
             return
-        pull = _Pull(name, mark, have, digest, cause)
+        pull = _Pull(name, mark, have, digest, is_settled, cause)
         self._pulls[peer] = pull
         self._state.count(f"resync-{cause}", peer)
         self._state.add(ResyncBegun(name, peer, cause))
@@ -246,7 +247,8 @@ class Pulling:
         pull.window = offset = len(pull.data)
         pull.asked_at = now.mono
         pull.again_at = now.mono + self._patience_s(peer, pull.tries)
-        self._state.send(peer, Wanted(pull.name, pull.mark, pull.have, pull.digest, offset, pull.cause))
+        wanted = Wanted(pull.name, pull.mark, pull.have, pull.digest, offset, pull.cause, pull.is_settled)
+        self._state.send(peer, wanted)
 
     def _patience_s(self, peer: NodeId, tries: int) -> float:
         usual_s = self._answering_s.get(peer)

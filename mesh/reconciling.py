@@ -45,7 +45,8 @@ class Reconciling:
             return
         ours = self._fingerprints(wanted.name, wanted.mark)
         if ours is not None:
-            self._shelf.diverged(peer, wanted.name, now)
+            if wanted.settled:
+                self._shelf.diverged(peer, wanted.name, now)
             self._state.send(peer, Ranges(wanted.name, wanted.mark, opening(ours)), traffic=Traffic.STATE)
 
     def ranges(self, sender: NodeId, ranges: Ranges, _: Now) -> None:

@@ -287,6 +287,7 @@ class Wanted(msgspec.Struct, frozen=True, array_like=True, tag=25):
     digest: Digest
     offset: Count
     cause: Cause
+    settled: bool = True  # my form agrees with my content: equal heads with another digest are then a fault
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True, tag=26):

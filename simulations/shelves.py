@@ -75,10 +75,6 @@ class Shelves:
         self.documents.fetched(peer.me, name, now)
         return True
 
-    def bytes_held(self) -> int:
-        """All documents, encoded."""
-        return sum(len(document.state()) for document in self.documents.state.library.documents())
-
 
 def meet(everybody: Sequence[Shelves], now: Now) -> int:
     """All become equal, by way of the first: it takes what the others have, they take what it has; the rounds."""

@@ -15,6 +15,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
         str, tuple[str, str, Count]
     ] = {}  # by document: mark and digest in hexadecimal, number of records
     run: Count = 0  # the incarnation that says so
+    at_ms: Count = 0  # when: it is said again now and then, so that its author is known to be there
 
 
 def view(item: Item, _now_ms: int) -> tuple[Holding, bool]:

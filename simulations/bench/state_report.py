@@ -150,7 +150,7 @@ def _replicas(report: StateReport) -> list[str]:
         "Replicas",
         "",
         _line("apart", report.converge_10k_s, "converge_10k_s"),
-        f"  {'':<12}two that each hold many records that the other lacks, from the dial until they are equal on disk",
+        f"  {'':<12}two that each hold much that the other lacks, from the dial until they are equal on disk",
         _line("restart", report.restart_100k_s, "restart_100k_s"),
         f"  {'':<12}a node with many records, from its start until it answers and shows them",
     ]

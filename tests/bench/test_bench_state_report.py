@@ -93,7 +93,7 @@ def test_the_readable_report_explains_each_figure() -> None:
         "Replicas",
         "",
         "  apart           2.12 s        target: 3 s at most",
-        "              two that each hold many records that the other lacks, from the dial until they are equal on disk",
+        "              two that each hold much that the other lacks, from the dial until they are equal on disk",
         "  restart         2.25 s        target: 3 s at most",
         "              a node with many records, from its start until it answers and shows them",
         "",

@@ -244,8 +244,8 @@ def test_there_is_an_alarm_as_long_as_something_is_put_aside() -> None:
 # -- restored backups
 
 
-@pytest.mark.parametrize("has_written", [True, False])
-def test_a_restored_backup_brings_nothing_back(has_written: bool) -> None:
+@pytest.mark.parametrize(("has_written", "is_late"), [(True, False), (False, False), (False, True)])
+def test_a_restored_backup_brings_nothing_back(has_written: bool, is_late: bool) -> None:
     worlds = site_with_history()
     backup = deepcopy(worlds.processes[AWAY].store)
     if has_written:
@@ -261,7 +261,11 @@ def test_a_restored_backup_brings_nothing_back(has_written: bool) -> None:
     store = worlds.processes[AWAY].store
     store.clear()
     store.update(backup)
+    worlds.is_lost = lambda data: is_late and b"docs" in data  # what would tell it that it has forgotten
     worlds.restart(AWAY, 2)
+    if is_late:
+        worlds.run(8)
+        worlds.is_lost = lambda _: False
     worlds.asset(AWAY, "site/restored", type="after the restore")
     worlds.run(5)
     worlds.become_equal()

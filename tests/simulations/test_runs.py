@@ -33,6 +33,10 @@ QUICK = [
     ("newcomers", 5),
     ("bad-weather", 5),
     ("clocks", 5),
+    ("twin-pens", 4),
+    ("equal-heads", 4),
+    ("crash-writes", 4),
+    ("long-cut", 4),
 ]
 IN_A_FRESH_PROCESS = """
 import json, sys
@@ -86,6 +90,18 @@ def _combined(outcomes: list[Outcome]) -> str:
     ordered = sorted(outcomes, key=lambda outcome: outcome.seed)
     assert report.trace == hashlib.sha256("".join(each.trace for each in ordered).encode()).hexdigest()
     return report.trace
+
+
+def test_a_seed_with_writes_of_every_kind_gives_one_trace() -> None:
+    job = Job(load("crash-writes"), 4, 3)
+    assert run_one(job).trace == run_one(job).trace
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_in_ten_minutes_of_writes_through_cuts_and_crashes() -> None:
+    outcome = run_one(Job(load("partition-writes"), 5, seed=1))
+    assert outcome.violations == []
+    assert outcome.losses is not None and outcome.losses.writes_acknowledged > 3000
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 from node.errors import FieldmeshError
 from node.exits import Exit
 from simulations import scenario as scenarios
+from simulations.ablations import ABLATIONS
 from simulations.cli import sim
 from simulations.scenario import Bounds
 from tests.simulations.test_report import KEYS
@@ -51,6 +52,21 @@ def test_a_violation_exits_non_zero_and_prints_the_one_command_that_reproduces_i
     violations = json.loads(done.stdout)["violations"]
     assert {violation["invariant"] for violation in violations} == {"L1"}
     assert "fieldmesh sim run crash-one --nodes 3 --seeds 5-5" in done.stderr
+
+
+def test_help_lists_every_safeguard_that_can_be_switched_off_and_what_then_fails() -> None:
+    text = " ".join(run("run", "--help").stdout.split())
+    for ablation in ABLATIONS.values():
+        assert f"{ablation.name} (" in text and f"makes {ablation.scenario} fail" in text
+
+
+def test_a_run_without_a_safeguard_fails_and_says_which_one() -> None:
+    arguments = ("run", "crash-writes", "--seeds", "1", "--without", "persist-before-send", "--json")
+    done = run(*arguments)
+    assert done.exit_code == Exit.VIOLATIONS
+    report = json.loads(done.stdout)
+    assert report["without"] == "persist-before-send" and report["lost_acknowledged"] > 0
+    assert "--without persist-before-send" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,75 @@
+from crdt_state.item import Item, Versions, evolved, items_of
+from crdt_state.record import Dot, Record, Register, make_record
+from mesh.hybrid import time_of
+from tests.crdt_state.documents import Writing
+from tests.mesh.site import WALL_MS
+
+W = Writing()
+REGISTER = Register("asset", "a/pump")
+A, B, C = (identity.node for identity in W.identities)
+
+
+def versions(*records: Record) -> Versions:
+    found = Versions(REGISTER)
+    for record in records:
+        found.put(record)
+    return found
+
+
+def test_a_register_that_nobody_wrote_holds_nothing() -> None:
+    assert versions().value() is None and versions().winner() is None and not versions()
+
+
+def test_a_version_that_has_seen_another_replaces_it() -> None:
+    first = W.record(body={"n": 1}, ms=WALL_MS + 9)
+    second = W.record(body={"n": 2}, by=1, over=(first.dot,))
+    assert versions(first, second).heads() == [second]
+    assert versions(second, first).value() == {"n": 2}
+
+
+def test_concurrent_versions_are_both_kept_and_the_later_one_counts() -> None:
+    early, late = W.record(body={"n": 1}, by=1), W.record(body={"n": 2}, by=0, ms=WALL_MS + 1)
+    assert versions(early, late).heads() == [late, early]
+
+
+def test_at_equal_times_the_higher_author_counts() -> None:
+    low, high = W.record(body={"n": 1}, by=0), W.record(body={"n": 2}, by=1)
+    assert versions(high, low).value() == {"n": 2}
+
+
+def test_a_deletion_that_wins_leaves_nothing() -> None:
+    written = W.record(body={"n": 1})
+    deleted = make_deletion(written.dot)
+    assert versions(written, deleted).value() is None
+    assert items_of([written, deleted])["asset", "a/pump"].is_deleted
+
+
+def make_deletion(over: Dot) -> Record:
+    return make_record(W.identity(1), REGISTER, 1, 999, time_of(WALL_MS + 5), (over,), None)
+
+
+def test_the_next_version_is_over_everything_that_its_author_has_seen() -> None:
+    old = Dot(C, 1, 3)
+    one, two = W.record(by=0, seq=50), W.record(by=1, seq=60, over=(old,))
+    assert set(versions(one, two).dots(A)) == {Dot(B, 1, 60), old}
+    assert set(versions(one, two).dots(C)) == {Dot(A, 1, 50), Dot(B, 1, 60)}
+
+
+def test_a_version_is_taken_out_only_while_it_is_the_one_that_is_there() -> None:
+    old, new = W.record(seq=70), W.record(seq=71)
+    found = versions(old, new)
+    found.take_out(old)
+    assert found.heads() == [new]
+    found.take_out(new)
+    assert not found
+
+
+def test_an_items_facets_are_apart() -> None:
+    item = Item("alarm", "hot")
+    assert item.value("ack") is None and item.facet("ack").register == ("alarm", "hot", "ack")
+    assert item.latest == 0 and item.is_deleted
+
+
+def test_a_body_evolves_field_by_field_and_keeps_what_is_not_known() -> None:
+    assert evolved({"a": 1, "later": 2, "b": 3}, a=4, b=None) == {"a": 4, "later": 2}
+    assert evolved(None, a=1) == {"a": 1}

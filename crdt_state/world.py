@@ -166,8 +166,8 @@ class World:
         return document.summary() if document.mark == mark else None
 
     def delta_since(self, name: str, mark: bytes, have: bytes) -> bytes | None:
-        document = self._document(name, mark)
-        if document is None or not document.is_whole:
+        document = self._whole(name, mark)
+        if document is None:
             return None
         try:
             return document.delta_since(have)
@@ -231,7 +231,7 @@ class World:
         document.find_astray()
 
     def fingerprints(self, name: str, mark: bytes) -> Fingerprints | None:
-        document = self._document(name, mark)
+        document = self._whole(name, mark)
         if document is None:
             return None
         return Fingerprints((key, record.hash) for key, record in document.records.items())
@@ -248,11 +248,11 @@ class World:
             self.state.trouble("document-diverged", name, sender, f"equal heads, other content than {peer}")
 
     def records(self, name: str, mark: bytes, keys: Sequence[str]) -> list[bytes]:
-        document = self._document(name, mark)
+        document = self._whole(name, mark)
         return blobs_of(document, keys) if document else []
 
     def take_loose(self, sender: NodeId, name: str, mark: bytes, blobs: Sequence[bytes], now: Now) -> None:
-        document = self._document(name, mark)
+        document = self._whole(name, mark)
         if document is None or not self.listens_to(sender, now):
             return
         for blob in blobs:
@@ -264,6 +264,11 @@ class World:
     def _document(self, name: str, mark: bytes) -> Document | None:
         document = self.state.library.get(name)
         return document if document is not None and document.mark == mark else None
+
+    def _whole(self, name: str, mark: bytes) -> Document | None:
+        """None also while its content is fetched: what we hold beside that may be gone, and is nobody's business."""
+        document = self._document(name, mark)
+        return document if document is not None and document.is_whole else None
 
     def _took(
         self, document: Document, sender: NodeId, merged: Merged, now: Now, is_pushed: bool = False

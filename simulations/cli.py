@@ -41,6 +41,13 @@ class SeedRange(click.ParamType[range]):
         return range(first, last + 1)
 
 
+def _safeguards() -> str:
+    """Those that --without knows, and what notices; one to a line."""
+    width = max(map(len, ABLATIONS))
+    lines = (f"  {each.name:<{width}}  {each.scenario}: {each.about}" for each in ABLATIONS.values())
+    return "\n".join(("\b", "Safeguards for --without, and the scenario that fails then:", *lines))
+
+
 @click.group("sim")
 def sim() -> None:
     """Try the fabric on a simulated network: seeded, checked, reproducible."""
@@ -57,9 +64,10 @@ def list_command(as_json: bool) -> None:
     width = max(map(len, found), default=0)
     for name, scenario in found.items():
         click.echo(f"{name:<{width}}  {scenario.about} ({scenario.nodes} nodes, {scenario.end_s:g} s)")
+    click.echo(f"{month.NAME:<{width}}  {month.ABOUT} ({month.NODES} nodes, {month.DAYS} days)")
 
 
-@sim.command("run")
+@sim.command("run", epilog=_safeguards())
 @click.argument("scenario_name", metavar="SCENARIO")
 @click.option("--nodes", type=click.IntRange(1, scenarios.NODES_MAX), help="[default: the scenario's own]")
 @click.option(
@@ -72,9 +80,7 @@ def list_command(as_json: bool) -> None:
 @click.option(
     "--without",
     type=click.Choice(list(ABLATIONS)),
-    help="Switch one safeguard off: "
-    + "; ".join(f"{each.name} ({each.about}) makes {each.scenario} fail" for each in ABLATIONS.values())
-    + ".",
+    help="Switch one safeguard off: see below.",
 )
 @click.option("--days", type=click.IntRange(1, 366), help="Of `month` only: how long. [default: 30]")
 @json_option

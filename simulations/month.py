@@ -31,6 +31,8 @@ from simulations.keys import EPOCH_MS, node_keys
 from simulations.shelves import Shelves, meet
 
 NAME = "month"
+ABOUT = "a plant of a thousand tags, ten thousand alarms and tasks a day: how documents and memory grow"
+NODES, DAYS = 8, 30
 TAGS = 1000  # of the whole plant
 ALARMS_PER_DAY, TASKS_PER_DAY = 9000, 1000
 ALARM_POINTS = 600  # a thousand tags do not all have an alarm; the same ones come again

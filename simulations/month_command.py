@@ -8,9 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from node.cli.output import print_json
-from simulations.month import Day, Month, figures, plant_of, run
+from simulations.month import DAYS, NODES, Day, Month, figures, plant_of, run
 
-NODES, DAYS = 8, 30
 SHOWN_DAYS = 10  # rows for people; JSON has them all
 
 

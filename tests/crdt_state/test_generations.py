@@ -23,7 +23,7 @@ from tests.mesh.cores import at
 def formed(count: int, label: str = "worlds") -> Worlds:
     worlds = Worlds(count, label=label)
     worlds.form()
-    worlds.run(3)  # everybody has said what it holds
+    worlds.run(6)  # everybody has said what it holds
     return worlds
 
 

@@ -27,7 +27,7 @@ def site_with_history(label: str = "worlds") -> Worlds:
     """Three nodes, with things that will be gone when the third returns."""
     worlds = Worlds(3, label=label)
     worlds.form()
-    worlds.run(3)
+    worlds.run(6)
     for name in ("old", "older", "mine", "kept", "touched"):
         worlds.asset(AWAY if name == "mine" else 0, f"site/{name}", type="pump")
     raise_alarm(worlds, 0, "site/line#hot", "first")

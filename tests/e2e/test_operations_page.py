@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 SOURCES = "\n".join(
     path.read_text(encoding="utf-8")
-    for folder in ("mesh", "node")
+    for folder in ("mesh", "node", "crdt_state")
     for path in sorted((ROOT / folder).rglob("*.py"))
 )
 
@@ -30,8 +30,11 @@ def test_every_counter_is_explained() -> None:
     )
     returned = in_code(r'return "((?:frame|cast)-[a-z-]+)"')
     broker = in_code(r'"(broker_[a-z_]+)",\s+re\.compile')
+    refused = in_code(r'(?:RecordError|UpdateError|trouble)\(\s*"([a-z]+-[a-z-]+)"')
+    parted = in_code(r'PartingError\([^()]*"((?:api|live)-[a-z-]+)"')
     assert len(counted) > 40 and len(raised) > 8 and len(returned) > 4 and len(broker) > 3
-    assert missing(counted | raised | returned | broker) == []
+    assert len(refused) > 15 and len(parted) > 3
+    assert missing(counted | raised | returned | broker | refused | parted) == []
 
 
 def test_every_reason_to_refuse_a_joiner_is_explained() -> None:

@@ -28,7 +28,9 @@ from mesh.world_config import WorldConfig
 LOOK_EVERY_S = 1.0
 WANT_EVERY_S = 4.0  # a content that did not come is wanted again, of somebody else perhaps
 ALONE_AFTER_S = 15.0  # nobody has the new generation's content: its builder is gone
-SURE_AFTER_S = 20.0  # of being among peers: by then peers have told us of writes of our own that we have forgotten
+SURE_AFTER_S = (
+    20.0  # of being among peers: by then peers have told us of writes of our own that we have forgotten
+)
 FOLLOWED_MAX = 4  # generations of one document ...
 FOLLOWED_WITHIN_S = 60.0  # ... in this time: a member that builds without end must not take everybody's
 BLAMED_S = 3600.0  # a builder that left out what is open is named for so long

@@ -13,7 +13,9 @@ from mesh.ids import NodeId
 from mesh.now import Now
 from mesh.world_config import WorldConfig
 
-FIRST_AFTER_S = 5.0  # after the start: by then peers have given back what we said last, if we have forgotten it
+FIRST_AFTER_S = (
+    5.0  # after the start: by then peers have given back what we said last, if we have forgotten it
+)
 BUSY_TIMES = 6  # so many times longer apart while documents never stop changing: a report is some kilobytes
 DOCUMENTS_MAX = 500  # in a report, which is a record; the oldest of each kind come first, to be collected
 

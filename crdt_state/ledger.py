@@ -22,24 +22,28 @@ class Ledger:
 
     def __init__(self, state: WorldState) -> None:
         self._state = state
-        self._pending: dict[Register, float] = {}
+        self._pending: dict[
+            Register, tuple[float, list[Record]]
+        ] = {}  # when to write, and the heads as noticed
 
     def changed(self, register: Register, now: Now) -> None:
         """The versions of this register have changed."""
-        if self._conflicting(register) and len(self._pending) < PENDING_MAX:
+        heads = self._conflicting(register)
+        if heads and len(self._pending) < PENDING_MAX:
             wait_s = self._state.fabric.random.uniform(*WRITE_AFTER_S)
-            self._pending.setdefault(register, now.mono + wait_s)
+            at, _ = self._pending.get(register, (now.mono + wait_s, heads))
+            self._pending[register] = at, heads
 
     def tick(self, now: Now) -> None:
         if not self._pending or self._state.fabric.halted:
             return
-        for register, at in list(self._pending.items()):
+        for register, (at, heads) in list(self._pending.items()):
             if now.mono >= at:
                 del self._pending[register]
-                self._write(register, now)
+                self._write(register, heads, now)
 
     def wake_at(self) -> float:
-        return min(self._pending.values(), default=float("inf"))
+        return min((at for at, _ in self._pending.values()), default=float("inf"))
 
     # -- inside
 
@@ -54,10 +58,8 @@ class Ledger:
         heads = versions.heads()
         return heads if len({head.body_bytes for head in heads}) > 1 else []
 
-    def _write(self, register: Register, now: Now) -> None:
-        heads = self._conflicting(register)
-        if not heads:
-            return  # it was overwritten before anybody could write it down: by one who had seen both
+    def _write(self, register: Register, heads: list[Record], now: Now) -> None:
+        """Also when it has been overwritten meanwhile: a machine that writes on has not looked at what lost."""
         name = _entry_name(heads)
         if self._state.view.item(KIND, name) is not None:
             return

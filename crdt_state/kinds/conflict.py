@@ -3,12 +3,15 @@
 import msgspec
 
 from crdt_state.item import Change, Item, evolved
-from crdt_state.kind import Kind
+from crdt_state.kind import DAY_MS, Kind
 from crdt_state.kinds.bodies import change, check_said, read_winner
 from crdt_state.kinds.refusal import RefusedError
+from mesh.hybrid import ms_of
 from mesh.wire import Count
 
 ENTRY, SETTLED = "", "settled"
+
+OPEN_MS_MAX = 30 * DAY_MS  # a month in which somebody could have looked
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +37,9 @@ def view(item: Item, _now_ms: int) -> tuple[Conflict, Settlement | None, bool]:
     return entry, settlement, can_read_entry and can_read_settlement
 
 
-def is_closed(item: Item, _now_ms: int) -> bool:
-    return item.value(SETTLED) is not None
+def is_closed(item: Item, now_ms: int) -> bool:
+    """Settled, or so old that nobody will: the ledger must not grow for ever."""
+    return item.value(SETTLED) is not None or now_ms - ms_of(item.latest) >= OPEN_MS_MAX
 
 
 KIND = Kind("conflict", (ENTRY, SETTLED), "day", is_closed=is_closed)

@@ -1,6 +1,7 @@
 """A measured process: a real node, and beside it one end of the bare path. It does what the bench orders."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -89,6 +90,7 @@ def _path(member: str, owner: str, broker: str) -> BarePath:
 
 async def _run(home: Home, store: Store) -> None:
     node = RunningNode(home, load(home.config), store)
+    gc.freeze()  # as a user's node does: the collector of cycles does not look at what it has begun with
     async with asyncio.TaskGroup() as tasks:
         obeying = tasks.create_task(Worker(node).run(), name="orders")
         running = tasks.create_task(node.run(), name="node")

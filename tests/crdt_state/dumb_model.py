@@ -19,7 +19,7 @@ class Write:
     author: str
     time: int
     body: Body | None
-    seen: frozenset[int]
+    seen: frozenset[int]  # writes of the same register
 
     @property
     def ms(self) -> int:
@@ -41,7 +41,9 @@ class Model:
 
     def wrote(self, place: int, record: Record, body: Body | None) -> None:
         number = len(self.writes)
-        seen = frozenset(self._seen[place])
+        seen = frozenset(  # of this register: what was written elsewhere may have come here without it
+            each for each in self._seen[place] if self.writes[each].register == record.register
+        )
         self.writes.append(Write(number, record.register, record.author, record.time, body, seen))
         self._numbers[record.dot] = number
         self._seen[place].add(number)

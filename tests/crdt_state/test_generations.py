@@ -186,11 +186,12 @@ def test_acknowledgements_of_a_dropped_document_do_not_count_for_the_next_of_its
 
 def test_who_does_not_hold_the_content_fetches_it() -> None:
     worlds = formed(3)
-    make_history(worlds)
+    worlds.asset(0, "site/tank", type="tank")
     worlds.become_equal()
     worlds.cut(2)
-    worlds.run(1)
+    worlds.run(32 * DAY_S)
     worlds.asset(0, "site/new", type="new")
+    make_history(worlds)
     worlds.until(built(worlds, "asset"))
     worlds.run(2)
     worlds.heal()
@@ -201,10 +202,12 @@ def test_who_does_not_hold_the_content_fetches_it() -> None:
 
 def test_what_was_written_meanwhile_is_there_when_the_content_has_come() -> None:
     worlds = formed(3)
-    make_history(worlds)
+    worlds.asset(0, "site/tank", type="tank")
     worlds.become_equal()
     worlds.cut(2)
     worlds.asset(0, "site/new", type="new")
+    worlds.run(32 * DAY_S)
+    make_history(worlds)
     worlds.until(built(worlds, "asset"))
     worlds.asset(2, "site/before", type="before")
     worlds.heal()

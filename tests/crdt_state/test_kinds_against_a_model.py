@@ -204,7 +204,7 @@ def test_replicas_that_have_met_say_what_the_model_says(kind: str) -> None:
     run_state_machine_as_test(
         type(f"{kind.title()}Machine", (KindMachine,), {"kind": kind}),
         settings=settings(
-            max_examples=200 if kind in ("alarm", "task") else 30,
+            max_examples=300 if kind in ("alarm", "task") else 30,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -264,7 +264,7 @@ def test_a_restored_backup_brings_nothing_back(has_written: bool, is_late: bool)
     worlds.is_lost = lambda data: is_late and b"docs" in data  # what would tell it that it has forgotten
     worlds.restart(AWAY, 2)
     if is_late:
-        worlds.run(8)
+        worlds.run(3)
         worlds.is_lost = lambda _: False
     worlds.asset(AWAY, "site/restored", type="after the restore")
     worlds.run(5)

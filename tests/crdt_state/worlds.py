@@ -35,7 +35,7 @@ class Worlds(Plant):
     """A plant whose nodes write into the shared documents. Place 0 is a steward."""
 
     def __init__(self, count: int, config: WorldConfig = QUICK, seed: int = 1, label: str = "worlds") -> None:
-        super().__init__(make_site(count, label=label), count, seed, CoreConfig(world=config))
+        super().__init__(make_site(count, label=label, days=800.0), count, seed, CoreConfig(world=config))
         self._tokens = 0
 
     # -- the nodes

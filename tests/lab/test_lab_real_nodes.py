@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.leftovers import interfaces, leftovers
+from tests.lab.leftovers import await_that, interfaces, leftovers
 
 pytestmark = [pytest.mark.root, pytest.mark.io, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -58,6 +59,20 @@ def test_five_nodes_that_are_written_to_on_both_sides_of_a_cut_lose_nothing() ->
         if keeps_its_promises(report):
             return
     pytest.fail("\n".join(tries))
+
+
+def test_interrupted_while_everybody_writes_it_leaves_nothing(tmp_path: Path) -> None:
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(
+            [*COMMAND, "run", "partition-writes", "--nodes", "4"],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+    await_that(lambda: "  cut  " in (tmp_path / "said").read_text(), within_s=90)
+    process.send_signal(signal.SIGINT)
+    process.wait(30)
+    assert leftovers(f"fmlab-{process.pid}-") == []
 
 
 def keeps_its_promises(report: dict[str, Any]) -> bool:

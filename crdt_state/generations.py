@@ -245,6 +245,8 @@ class Generations:
         is_known = following.is_fetched or document.name not in self._following
         late = self._written_since(document, following, content, seen)
         lacking = [key for key in before if key not in content and document.records.get(key) is before[key]]
+        if not lacking and not late:
+            return {}
         living = things_of(record for key, record in content.items() if key not in late)
         living |= things_of(before[key] for key in lacking if document.is_drawn(key))
         case = Case(header, seen, is_guest, is_known)

@@ -64,12 +64,16 @@ class Judge:
         living: set[Thing],
     ) -> dict[str, Verdict]:
         """On each of the `lacking` among what is `held`. `living`: what is in the new generation in any version."""
-        self._held, self._content = _sorted_out(held.values()), _sorted_out(content)
-        seen = [record for record in held.values() if self._case.seen.covers(record.dot)]
+        decided = list(lacking)
+        things = {held[key].register[:2] for key in decided}
+        ours = [record for record in held.values() if record.register[:2] in things]
+        theirs = [record for record in content if record.register[:2] in things]
+        self._held, self._content = _sorted_out(ours), _sorted_out(theirs)
+        covers = self._case.seen.covers
+        seen = [record for record in ours if covers(record.dot)]
         self._done = droppable(seen, self._case.header.body.before, self._kinds, self._scale)
-        new = (record for record in held.values() if not self._case.seen.covers(record.dot))
-        self._reborn = {record.register[:2] for record in new}
-        return {key: self._on(held[key], living) for key in lacking}
+        self._reborn = {record.register[:2] for record in ours if not covers(record.dot)}
+        return {key: self._on(held[key], living) for key in decided}
 
     def _on(self, record: Record, living: set[Thing]) -> Verdict:
         if not self._case.seen.covers(record.dot):

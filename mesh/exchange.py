@@ -118,7 +118,7 @@ class Exchange:
             Told: self.told,
             Summaries: self.summaries,
             Wanted: self.wanted,
-            Part: self._pulling.part,
+            Part: self.part,
             Busy: self._pulling.busy,
             Ranges: self._reconciling.ranges,
             RecordsWanted: self._reconciling.records_wanted,
@@ -158,6 +158,13 @@ class Exchange:
             if ours is None and theirs.mark:
                 continue
             self._pulling.want(sender, theirs.name, cause)
+
+    def part(self, sender: NodeId, part: Part, now: Now) -> None:
+        """A slice; when it completes something that we lacked, it is worth looking soon whether that was all."""
+        before = self._shelf.digests()
+        self._pulling.part(sender, part, now)
+        if self._shelf.digests() != before:
+            self._differing_pacing.settled(sender)
 
     def wanted(self, sender: NodeId, wanted: Wanted, now: Now) -> None:
         """Serve, and look whether the asker has what we lack, or content that heads do not explain."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from crdt_state.item import items_of
+from crdt_state.kinds import KINDS
 from crdt_state.record import Dot, Record, Register, key_of
 from mesh.ids import NodeId
 from simulations.chronicle import Floor
@@ -42,9 +43,13 @@ class Account:
             self._newest[node, register] = dot
 
     def look(self, node: str, held: Held) -> None:
-        """What was replaced on this node, by all that it has ever held, is no head on it any more."""
+        """What was replaced on this node, by all that it has ever held, is no head on it any more.
+
+        What only one node writes is left out: the others save it now and then, and promise nothing.
+        """
         floors = self._floors.setdefault(node, {})
-        for item in items_of(_records(held)).values():
+        shared = (record for record in _records(held) if KINDS.get(record.register.kind).group != "owner")
+        for item in items_of(shared).values():
             for versions in item.facets.values():
                 floor = floors.setdefault(versions.register, Floor())
                 for head in versions.heads():

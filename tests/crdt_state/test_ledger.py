@@ -3,10 +3,13 @@
 import pytest
 
 from crdt_state.kinds import conflict
-from crdt_state.record import decode_record
+from crdt_state.record import Register, decode_record
 from mesh.events import RecordsChanged
 from tests.crdt_state.records import DAY, NOW, Cut
 from tests.crdt_state.worlds import TODAY, Worlds
+
+
+TANK = Register("asset", "site/tank")
 
 
 def entries(worlds: Worlds, place: int = 0) -> list[conflict.Conflict]:
@@ -53,17 +56,11 @@ def test_entries_of_one_conflict_have_one_name_even_when_written_by_two() -> Non
 def test_what_lost_is_kept_also_when_its_winner_writes_on_at_once() -> None:
     worlds = conflicting()
     worlds.heal()
-    worlds.until(lambda: len(worlds.state(0).view.versions(register()).heads()) == 2)
+    worlds.until(lambda: len(worlds.state(0).view.versions(TANK).heads()) == 2)
     worlds.asset(0, "site/tank", type="left, again")
     worlds.run(6)
     (entry,) = entries(worlds, 3)
     assert {decode_record(blob).body["type"] for blob in (entry.winner, *entry.losers)} == {"left", "right"}
-
-
-def register():  # type: ignore[no-untyped-def]  # Register
-    from crdt_state.record import Register
-
-    return Register("asset", "site/tank")
 
 
 def test_writers_that_say_the_same_are_no_conflict() -> None:

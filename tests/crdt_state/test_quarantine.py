@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import pytest
 
+from crdt_state.quarantine import Aside
 from crdt_state.record import Register
 from mesh.events import Counted, StopRequested, WorldTrouble
 from tests.crdt_state.worlds import (
@@ -207,7 +208,7 @@ def test_merging_writes_anew_and_discarding_forgets() -> None:
     assert worlds.values("asset", "site/touched") == [{"type": "changed"}] * 3
 
 
-def merged_of(worlds: Worlds):  # type: ignore[no-untyped-def]  # list[Aside]
+def merged_of(worlds: Worlds) -> list[Aside]:
     listed = worlds.world(AWAY).quarantine.listed()
     return [each for each in listed if each.record.register.item == "site/touched"]
 

@@ -1,4 +1,4 @@
-"""A node whose clock was a year ahead: its writes wait, nothing wins for a year, and they appear when it is put right."""
+"""A node whose clock was a year ahead: its writes wait, win nothing, and appear when it is put right."""
 
 import pytest
 

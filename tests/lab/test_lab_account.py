@@ -59,6 +59,13 @@ def test_an_author_that_shows_its_own_older_version_again_is_found_out() -> None
     assert account.count("resurrected") == 1
 
 
+def test_an_older_frame_of_another_node_after_a_restart_is_no_resurrection() -> None:
+    account, register = Account(), Register("frame", ANNE.node)
+    account.look("n2", held(written(ANNE, 2, register=register)))
+    account.look("n2", held(written(ANNE, 1, register=register)))
+    assert account.losses == {}
+
+
 def test_what_nodes_say_of_what_they_hold_is_not_compared() -> None:
     ours, theirs = held(written(ANNE, 1)), held(written(ANNE, 1))
     assert differing({"n1": {**ours, "holding:x": held(written(ANNE, 9))["asset"]}, "n2": theirs}) == []

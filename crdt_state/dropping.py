@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from crdt_state.item import items_of
+from crdt_state.item import Versions, items_of
 from crdt_state.kind import Kind, Kinds, never
-from crdt_state.record import Record
+from crdt_state.record import Record, Register
 from mesh.hybrid import ms_of
 
 
@@ -19,7 +19,10 @@ def droppable(records: Iterable[Record], before: int, kinds: Kinds, retention_sc
         if _is_done(versions, before, kind, retention_scale):
             keys.update(record.key for record in versions)
         elif len(versions) > 1 and not kind.each_observes:
-            keys.update(_replaced(versions, before))
+            others = [each for each in versions if each.register.facet not in kind.merged_facets]
+            keys.update(
+                _replaced(others, before)
+            )  # where the kind merges, each author's version says something
     return keys
 
 
@@ -33,17 +36,24 @@ def _is_done(versions: list[Record], before: int, kind: Kind, retention_scale: f
     if not may_be_closed and not any(record.is_deletion for record in versions):
         return False  # most are this: open, and nobody has to look closer
     (item,) = items_of(versions).values()
-    heads = (head for facet in item.facets.values() for head in facet.heads())
-    return all(head.is_deletion for head in heads) or (may_be_closed and kind.is_closed(item, ms_of(before)))
+    facets = item.facets.values()
+    ends = versions if kind.each_observes else [head for facet in facets for head in facet.heads()]
+    return all(end.is_deletion for end in ends) or (may_be_closed and kind.is_closed(item, ms_of(before)))
 
 
 def _replaced(versions: list[Record], before: int) -> list[str]:
+    by_register: dict[Register, Versions] = {}
+    for record in versions:
+        by_register.setdefault(record.register, Versions(record.register)).put(record)
     return [
         one.key
-        for one in versions
-        if any(
-            other.time <= before and other.register == one.register and other.is_over(one.dot)
-            for other in versions
-            if other is not one
-        )
+        for each in by_register.values()
+        if len(each.by_author) > 1
+        for one in _not_heads(each)
+        if any(other.time <= before and other.replaces(one) for other in each.by_author.values())
     ]
+
+
+def _not_heads(versions: Versions) -> list[Record]:
+    heads = versions.heads()
+    return [record for record in versions.by_author.values() if record not in heads]

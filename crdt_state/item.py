@@ -24,10 +24,9 @@ class Versions:
     def heads(self) -> list[Record]:
         """Versions that no other has replaced, the winner first: latest by hybrid time, then by author."""
         every = self.by_author.values()
-        heads = [
-            one for one in every if not any(other.is_over(one.dot) for other in every if other is not one)
-        ]
-        return sorted(heads, key=lambda head: (head.time, head.author), reverse=True)
+        heads = [one for one in every if not any(other.replaces(one) for other in every if other is not one)]
+        found = heads or every  # a ring of forged claims hides nothing
+        return sorted(found, key=lambda head: (head.time, head.author), reverse=True)
 
     def winner(self) -> Record | None:
         """The head that counts, deletions included."""

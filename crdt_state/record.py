@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from mesh.hybrid import FUTURE_MS, ms_of
 from mesh.ids import NodeId
 from mesh.trust import Identity, verify
 from mesh.wire import Count, Id, Signature
@@ -128,6 +129,15 @@ class Record:
     def is_over(self, dot: Dot) -> bool:
         """Whether the author had seen that version, or a later one by its author, in this register."""
         return any(mine.author == dot.author and mine[1:] >= dot[1:] for mine in self.over)
+
+    def replaces(self, other: "Record") -> bool:
+        """Whether it stands in that version's place. Of two that claim so of each other, the later one does.
+
+        A version dated much later cannot have been seen: who says so claims what has yet to be written.
+        """
+        if not self.is_over(other.dot) or ms_of(other.time) > ms_of(self.time) + FUTURE_MS:
+            return False
+        return not other.is_over(self.dot) or (self.time, self.author) > (other.time, other.author)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Record) and self.blob == other.blob

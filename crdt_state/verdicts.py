@@ -86,6 +86,8 @@ class Judge:
             return self._on_done(record)
         if not self._case.is_known:
             return Verdict.KEPT
+        if self._case.is_guest and self._is_reborn(record):
+            return Verdict.DROPPED  # what is left of its former life
         return Verdict.PUT_ASIDE if self._case.is_guest else Verdict.PUT_BACK
 
     def _on_new(self, record: Record, is_living: bool) -> Verdict:
@@ -100,13 +102,18 @@ class Judge:
         is_needed = thing in self._reborn and not self._kinds.get(record.register.kind).revives
         return Verdict.KEPT if is_needed and not self._case.is_guest else Verdict.DROPPED
 
+    def _is_reborn(self, record: Record) -> bool:
+        """Whether it belongs to a thing that may come to life again, and has."""
+        kind = self._kinds.get(record.register.kind)
+        return kind.revives and record.register[:2] in self._reborn
+
     def _is_replaced(self, record: Record) -> bool:
         register = record.register
         others = (
             *self._held.by_register.get(register, ()),
             *self._content.by_register.get(register, ()),
         )
-        return any(other is not record and other.is_over(record.dot) for other in others)
+        return any(other is not record and other.replaces(record) for other in others)
 
     def _touches_gone(self, record: Record) -> bool:
         """Whether it was written to something that the builder had seen, and that is no more."""

@@ -22,7 +22,7 @@ def holds(process: Process, record: Record) -> bool:
     if is_aside(process, record):
         return True
     versions = state.view.versions(record.register).by_author.values()
-    return any(each.is_over(record.dot) for each in versions)
+    return any(each.replaces(record) for each in versions)
 
 
 def is_aside(process: Process, record: Record) -> bool:

@@ -73,3 +73,25 @@ def test_an_items_facets_are_apart() -> None:
 def test_a_body_evolves_field_by_field_and_keeps_what_is_not_known() -> None:
     assert evolved({"a": 1, "later": 2, "b": 3}, a=4, b=None) == {"a": 4, "later": 2}
     assert evolved(None, a=1) == {"a": 1}
+
+
+def test_a_forged_claim_to_have_seen_the_future_hides_nothing_that_is_written_over_it() -> None:
+    forged = W.record(body={"n": 1}, over=(Dot(B, 2**62, 2**62),))
+    answer = W.record(body={"n": 2}, by=1, over=(forged.dot,), ms=WALL_MS + 9)
+    assert versions(forged, answer).heads() == [answer]
+    assert versions(answer, forged).value() == {"n": 2}
+
+
+def test_a_forged_claim_reaches_no_further_than_clocks_may_be_apart() -> None:
+    forged = W.record(body={"n": 1}, over=(Dot(B, 2**62, 2**62),))
+    soon = W.record(body={"n": 2}, by=1, ms=WALL_MS + 300_000)
+    later = W.record(body={"n": 3}, by=1, ms=WALL_MS + 300_001)
+    assert versions(forged, soon).heads() == [forged]
+    assert versions(forged, later).heads() == [later, forged]
+
+
+def test_a_ring_of_forged_claims_leaves_all_of_them_to_be_seen() -> None:
+    one = W.record(body={"n": 1}, over=(Dot(B, 2**62, 0),))
+    two = W.record(body={"n": 2}, by=1, over=(Dot(C, 2**62, 0),))
+    three = W.record(body={"n": 3}, by=2, over=(Dot(A, 2**62, 0),))
+    assert len(versions(one, two, three).heads()) == 3

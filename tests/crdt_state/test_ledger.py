@@ -8,7 +8,6 @@ from mesh.events import RecordsChanged
 from tests.crdt_state.records import DAY, NOW, Cut
 from tests.crdt_state.worlds import TODAY, Worlds
 
-
 TANK = Register("asset", "site/tank")
 
 

@@ -26,6 +26,7 @@ class Form:
 
     def __init__(self, pen: int) -> None:
         self.pen = pen
+        self._clocks: dict[int, int] | None = None
         self._begin(b"")
 
     def __del__(self) -> None:
@@ -38,7 +39,10 @@ class Form:
         return self._doc.get_state()
 
     def clocks(self) -> dict[int, int]:
-        return clocks_of(self._doc.get_state())
+        """The clocks of all pens, a copy. Asked some times for each delta: native code is asked once a change."""
+        if self._clocks is None:
+            self._clocks = clocks_of(self._doc.get_state())
+        return dict(self._clocks)
 
     def clock(self) -> int:
         """Of our own pen."""
@@ -70,6 +74,7 @@ class Form:
     def apply(self, updates: Sequence[bytes]) -> str:
         """Apply deltas up to the first that may not be; what was wrong with that. FormError when it cannot go on."""
         clocks = self.clocks()
+        self._clocks = None
         try:
             for data in updates:
                 update = read_update(data)
@@ -101,6 +106,7 @@ class Form:
         """Put these under their keys, or rub out; the update that does the same elsewhere."""
         ear = self._ear
         ear.is_drawing = True
+        self._clocks = None
         try:
             with self._doc.transaction():
                 for key, value in values.items():
@@ -117,6 +123,7 @@ class Form:
 
     def _begin(self, state: bytes) -> None:
         self._deafen()
+        self._clocks = None
         self._doc: Doc[Any] = Doc(client_id=self.pen)
         self._map: Map[Any] = self._doc.get(ROOT, type=Map)
         if state:

@@ -9,7 +9,8 @@ from mesh.rows import unpack
 from mesh.state import FabricState
 from mesh.wire import Push
 
-GATHER_S = 0.02  # a first write goes at once; those that follow it closely travel together
+GATHER_S = 0.02  # one push in so long while much is written: what follows closely travels together ...
+BURST = 8  # ... but some may go at once, so that an alarm does not wait for another's holding
 PUSH_BYTES_MAX = 120_000  # under a frame; more than this is fetched in parts
 UPDATES_MAX = 256  # per push
 
@@ -20,7 +21,7 @@ class Pushing:
     def __init__(self, state: FabricState, shelf: Shelf) -> None:
         self._state = state
         self._shelf = shelf
-        self._not_before = float("-inf")
+        self._spent_until = float("-inf")
         self._flush_at = float("inf")
 
     def flush(self, now: Now) -> bool:
@@ -28,10 +29,11 @@ class Pushing:
         self._flush_at = float("inf")
         if not self._shelf.has_fresh():
             return False
-        if now.mono < self._not_before:
-            self._flush_at = self._not_before
+        self._spent_until = max(self._spent_until, now.mono - (BURST - 1) * GATHER_S)
+        if self._spent_until > now.mono:
+            self._flush_at = self._spent_until
             return False
-        self._not_before = now.mono + GATHER_S
+        self._spent_until += GATHER_S
         pushed = [self._push(fresh) for fresh in self._shelf.take_fresh()]
         return not all(pushed)
 

@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 from cryptography import x509
@@ -26,6 +27,7 @@ ROOT_DAYS = 7300.0
 BACKDATE_MS = 60_000  # a verifier whose clock is a minute slow still accepts a new certificate
 CERTIFICATE_BYTES_MAX = 4096  # ours are under 700
 REASON_CHARS_MAX = 200
+KEYS_MAX = 1024  # identities whose keys are kept ready: every member's, on all but the largest sites
 
 
 class TrustError(Exception):
@@ -54,10 +56,15 @@ class Identity:
 def verify(identity_public: bytes, signature: bytes, content: bytes) -> bool:
     """Whether the holder of this identity signed this content."""
     try:
-        Ed25519PublicKey.from_public_bytes(identity_public).verify(signature, content)
+        _public_key(identity_public).verify(signature, content)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=KEYS_MAX)
+def _public_key(raw: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(raw)
 
 
 @dataclass(frozen=True, slots=True)

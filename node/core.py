@@ -171,7 +171,7 @@ class NodeCore:
         """Take one event; return what to do about it."""
         self._state.hearing.awake(now.mono)
         self._handlers[type(event)](event, now)
-        self._settle(now, is_frame=isinstance(event, FrameReceived))
+        self._settle(now, is_frame=isinstance(event, FrameReceived | WriteRequested | TagsOffered))
         return self._state.take_effects()
 
     @property

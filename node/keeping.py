@@ -1,6 +1,7 @@
 """Keeping: writes made durable; what the disk refuses is held, tried again, and goes before anything later."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -15,6 +16,10 @@ EAGER_BYTES_MAX = 1 << 20  # more than this is not tried with every new write: t
 ROW_BYTES = 200  # what a held row takes in memory beside its own bytes
 
 log = structlog.get_logger(__name__)
+
+
+QUICK_S = 0.002  # while writes take no longer, small ones are made in the loop's own thread ...
+QUICK_BYTES_MAX = 16_384  # ... small: some records, not a document
 
 
 class Disk(Protocol):
@@ -34,6 +39,7 @@ class Keeping:
         self._store = store
         self._held: dict[tuple[str, str], Write] = {}
         self._held_bytes = 0
+        self._took_s = QUICK_S  # by the last write; at first we do not know this disk
         self._reason = ""
         self._retry_at = 0.0
         self._turn = asyncio.Lock()
@@ -82,17 +88,23 @@ class Keeping:
         return self._held_bytes <= EAGER_BYTES_MAX or asyncio.get_running_loop().time() >= self._retry_at
 
     async def _write_held(self) -> str:
-        """In a thread: a slow card takes 50 ms to sync, and a hop costs a tenth of one on a fast disk."""
+        """In a thread if it may take long: a slow card takes 50 ms to sync; on a fast disk the hop is what costs."""
         rows = list(self._held.values())
+        begun = time.perf_counter()
         try:
-            await asyncio.to_thread(self._store.write, rows)
+            if self._took_s < QUICK_S and self._held_bytes <= QUICK_BYTES_MAX:
+                self._store.write(rows)
+            else:
+                await asyncio.to_thread(self._store.write, rows)
         except StoreError as error:
             if not self._has_held.is_set():
                 log.error("not-persisted", reason=error.reason, message=error.message, cure=error.cure)
             self._reason = error.reason
+            self._took_s = QUICK_S
             self._retry_at = asyncio.get_running_loop().time() + RETRY_S
             self._has_held.set()
             return error.reason
+        self._took_s = time.perf_counter() - begun
         self.commits += bool(rows)
         self.rows += len(rows)
         self._held.clear()

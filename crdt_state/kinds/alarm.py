@@ -119,7 +119,7 @@ def is_closed(item: Item, now_ms: int) -> bool:
     )
 
 
-KIND = Kind("alarm", tuple(FACETS), revives=True, merged_facets=(ACK,), is_closed=is_closed)
+KIND = Kind("alarm", tuple(FACETS), revives=True, merged_facets=(CONDITION, ACK), is_closed=is_closed)
 
 
 def raise_(

@@ -130,7 +130,7 @@ def run(plant: Plant, days: int) -> Iterator[Day]:
         ratios = []
         for number in range(STEPS_PER_DAY):
             step(plant)
-            if number % LOOK_EVERY_STEPS == 0:
+            if number % LOOK_EVERY_STEPS == LOOK_EVERY_STEPS - 1:
                 ratios.append(_ratio(plant.nodes[0]))
         yield _day(plant, day, max(ratios), time.perf_counter() - begun)
 

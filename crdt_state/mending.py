@@ -9,7 +9,7 @@ from mesh.now import Now
 
 MEND_EVERY_S = 1.0
 OWN_AFTER_S = 1.0  # once the peers have been heard, what is ours and astray is drawn again ...
-OTHERS_AFTER_S = (3.0, 6.0)  # ... and what is not, if its author has not done it by then
+OTHERS_AFTER_S = (2.0, 4.0)  # ... and what is not, if its author has not done it by then
 ALONE_AFTER_S = 15.0  # nobody has answered
 SAVE_EVERY_S = 60.0
 FORM_RECORDS = 1000  # changes after which a form is worth saving again
@@ -56,6 +56,12 @@ class Mending:
         """This document has records of authors that we do not know yet."""
         self._strange[document.name] = None
 
+    def rolled_back(self, document: Document) -> None:
+        """A delta has put older versions over ours: they are drawn again at once, by us alone."""
+        keys = self._ours(document)
+        if keys and document.is_whole:
+            self._draw(document, keys)
+
     def look_at_roster(self, now: Now) -> None:
         """Take what strangers wrote who are members now; let go of what the removed wrote after their removal."""
         roster = self._state.fabric.roster
@@ -96,11 +102,17 @@ class Mending:
             return
         fabric = self._state.fabric
         astray_s = now.mono - self._astray_since.setdefault(document.name, now.mono)
-        keys = list(document.astray)
-        if astray_s < fabric.random.uniform(*OTHERS_AFTER_S):
-            mine = (key for key in keys if key in document.records)
-            keys = [key for key in mine if document.records[key].author == fabric.me]
+        is_late = astray_s >= fabric.random.uniform(*OTHERS_AFTER_S)
+        keys = list(document.astray) if is_late else self._ours(document)
         if keys and astray_s >= OWN_AFTER_S:
-            document.mend(keys)
-            self._state.library.drew(document)
-            fabric.count("document-mended")
+            self._draw(document, keys)
+
+    def _ours(self, document: Document) -> list[str]:
+        me = self._state.fabric.me
+        held = (key for key in document.astray if key in document.records)
+        return [key for key in held if document.records[key].author == me]
+
+    def _draw(self, document: Document, keys: list[str]) -> None:
+        document.mend(keys)
+        self._state.library.drew(document)
+        self._state.fabric.count("document-mended")

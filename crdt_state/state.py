@@ -158,11 +158,14 @@ class WorldState:
         self.fabric.add(WorldTrouble(code, document, node, detail))
 
     def take_changes(self) -> dict[str, dict[Register, None]]:
-        """The registers that have changed since last asked, by document; told to whoever listens."""
+        """The registers that have changed since last asked, by document."""
         changed, self._changed = self._changed, {}
+        return changed
+
+    def tell_changes(self, changed: Mapping[str, Mapping[Register, None]]) -> None:
+        """News of what has changed, for whoever listens."""
         for name, registers in changed.items():
             self.fabric.add(RecordsChanged(name, tuple(tuple(each) for each in registers)))  # type: ignore[misc]  # a Register is the triple
-        return changed
 
     def save_lazily(self) -> None:
         """Save others' latest frames; they are no promise of ours, so a crash may lose the last minute of them."""

@@ -61,12 +61,14 @@ class World:
         self._mending.stop()
 
     def settle(self, now: Now) -> None:
-        """After every event."""
+        """After every event: what has changed is on its way to the disk before anybody is told of it."""
         self._mending.look_at_roster(now)
-        for registers in self.state.take_changes().values():
+        changed = self.state.take_changes()
+        for registers in changed.values():
             self.upkeep.changed(registers, now)
             self._evidence.changed(registers, now)
         self.state.save_rows()
+        self.state.tell_changes(changed)
         self.exchange.flush(now)
 
     def tick(self, now: Now) -> None:
@@ -118,7 +120,9 @@ class World:
         except RecordError as error:
             self._fabric.add(WriteRefused(request.token, error.reason))
             return
-        self.exchange.flush(now)  # signed, and under a number that no other run of ours gives again: it may go ahead
+        self.exchange.flush(
+            now
+        )  # signed, and under a number that no other run of ours gives again: it may go ahead
         self.state.save_rows()
         self._fabric.add(WriteDone(request.token, tuple(str(record.dot) for record in records)))
 
@@ -277,6 +281,8 @@ class World:
         self.state.save_rows()
         if "record-stranger" in merged.refused:
             self._mending.strange(document)
+        if "record-rolled-back" in merged.refused:
+            self._mending.rolled_back(document)
         if PEN_TAKEN in merged.refused:
             document.restart(document.mark, self.state.library.new_pen(), document.state())
         for first, second in merged.equivocal:

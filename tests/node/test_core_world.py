@@ -70,11 +70,16 @@ def signed(
 # -- writing
 
 
-def test_a_write_is_durable_before_it_is_acknowledged_and_pushed() -> None:
+def test_a_write_is_pushed_at_once_and_durable_before_it_is_acknowledged() -> None:
     core, _ = one_core()
     effects = core.handle(write("pump", {"n": 1}), at(1.0))
     kinds = [type(each).__name__ for each in effects]
-    assert kinds.index("Persist") < kinds.index("WriteDone") < kinds.index("SendAll")
+    assert (
+        kinds.index("SendAll")
+        < kinds.index("Persist")
+        < kinds.index("WriteDone")
+        < kinds.index("RecordsChanged")
+    )
     assert only(effects, WriteDone) == [WriteDone(1, (f"{A}.1.1",))]
     assert only(effects, RecordsChanged) == [RecordsChanged("asset", (("asset", "pump", ""),))]
 

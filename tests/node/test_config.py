@@ -79,7 +79,10 @@ def test_the_environment_wins_over_the_file_and_each_value_knows_its_origin() ->
             "[zzz]",
             "c: there is no section [zzz]; there are node, fabric, discovery, membership, broker, trust, world, api",
         ),
-        ("port = 1", "c: there is no section [port]; there are node, fabric, discovery, membership, broker, trust, world, api"),
+        (
+            "port = 1",
+            "c: there is no section [port]; there are node, fabric, discovery, membership, broker, trust, world, api",
+        ),
         ("node = 3", "c: node is 3; allowed: a section, [node]"),
         ("[fabric]\nport = 70000", "c: [fabric] port is 70000; allowed: a whole number from 1 to 65535"),
         ("[fabric]\nport = true", "c: [fabric] port is true; allowed: a whole number from 1 to 65535"),

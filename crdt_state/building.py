@@ -6,6 +6,7 @@ followed everything up to the generation before: who was away for longer comes b
 
 from crdt_state.document import Document
 from crdt_state.dropping import droppable
+from crdt_state.form import PENS_MAX
 from crdt_state.headers import KIND, NUMBER_MAX, digest_of, header_of
 from crdt_state.holdings import Acknowledged, Holdings
 from crdt_state.item import Change
@@ -19,6 +20,7 @@ from mesh.world_config import WorldConfig
 NEVER_BUILT = (KIND, "evidence")  # headers and proofs are few, and must outlive what they speak of
 HISTORY_BYTES_MIN = 4096  # a saving smaller than this is not worth everybody's work ...
 HISTORY_SHARE = 0.5  # ... nor one of less than half of what is kept
+PENS_MANY = PENS_MAX // 2  # nobody new can draw in a form that has all its pens: it is built anew long before
 RECORD_FORM_BYTES = 45  # what a record costs in a form beside its own bytes
 CONSIDER_RECORDS_PER_S = 200  # large documents are looked at less often: the look costs time
 
@@ -109,7 +111,7 @@ class Building:
             return bool(document.records)
         fresh = sum(len(record.blob) + RECORD_FORM_BYTES for record in kept)
         saving = len(document.state()) - fresh
-        return saving >= max(HISTORY_BYTES_MIN, fresh * HISTORY_SHARE)
+        return document.pens > PENS_MANY or saving >= max(HISTORY_BYTES_MIN, fresh * HISTORY_SHARE)
 
     def _rank(self, acknowledged: Acknowledged) -> int:
         """How many members should build before us: those who are here, in the order of their ids."""

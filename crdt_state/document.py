@@ -73,6 +73,11 @@ class Document:
     def pen(self) -> int:
         return self._form.pen
 
+    @property
+    def pens(self) -> int:
+        """How many pens have drawn in the form."""
+        return len(self._form.clocks())
+
     def summary(self) -> bytes:
         """The form's state vector."""
         return self._form.summary()

@@ -3,8 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from crdt_state.record import Body, Dot, Record, Register
+from crdt_state.record import OVER_MAX, Body, Dot, Record, Register
 from mesh.ids import NodeId
+
+DOTS_MAX = (
+    OVER_MAX - 1
+)  # one is for the writer's own; a version over hundreds of made-up ones must not be the last
 
 
 @dataclass(slots=True)
@@ -45,7 +49,9 @@ class Versions:
             for dot in (record.dot, *record.over):
                 if dot.author not in newest or newest[dot.author][1:] < dot[1:]:
                     newest[dot.author] = dot
-        return tuple(newest[each] for each in sorted(newest) if each != author)
+        newest.pop(author, None)
+        nearest = sorted(newest, key=lambda each: (each not in self.by_author, each))[:DOTS_MAX]
+        return tuple(newest[each] for each in sorted(nearest))
 
     def __bool__(self) -> bool:
         return bool(self.by_author)

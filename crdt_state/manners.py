@@ -1,7 +1,7 @@
 """Manners: a peer that keeps sending what no honest node sends is not listened to for a while.
 
 What lag, an older release or another's fault can explain is no offence: strangers' and removed members' records,
-older versions (two may mend at once), deltas that do not fit yet.
+older versions (two may mend at once), deltas that do not fit yet, a pen too many where others have used up the rest.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,6 @@ OFFENCES = frozenset(
         "delta-malformed",
         "delta-foreign",
         "delta-oversized",
-        "delta-pens",
         "record-malformed",
         "record-misplaced",
         "record-oversized",

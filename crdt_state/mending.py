@@ -24,6 +24,7 @@ class Mending:
         self._astray_since: dict[str, float] = {}  # by document
         self._strange: dict[str, None] = {}  # documents that hold records of authors we do not know
         self._roster_digest = state.fabric.roster.digest
+        self._members = state.fabric.roster.members()
         self._removals: list[tuple[NodeId, int]] = []
         self._lost_since: dict[str, float] = {}  # documents whose form is to be fetched
         self._mend_at = float("inf")
@@ -76,12 +77,19 @@ class Mending:
         removals = [(node, gone.at_ms) for node in roster.removed() if (gone := roster.removal(node))]
         if removals != self._removals:
             self._removals = removals
+            undone = {node for node in self._members if roster.identity(node) is None}
             for document in list(self._state.library.documents()):
-                self._shut_out(document)
+                self._shut_out(document, undone)
+        self._members = roster.members()
 
-    def _shut_out(self, document: Document) -> None:
+    def _shut_out(self, document: Document, undone: set[NodeId]) -> None:
+        """`undone`: those whose admission is void, as a steward signed it after its own removal."""
         is_shut_out = self._state.gate.is_shut_out
-        for key in [key for key, record in document.records.items() if is_shut_out(record)]:
+        for key, record in list(document.records.items()):
+            if record.author in undone:
+                self._strange[document.name] = None  # another steward may admit them
+            elif not is_shut_out(record):
+                continue
             self._state.hide(document, key)
 
     def _give_up(self, document: Document, now: Now) -> None:

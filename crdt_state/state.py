@@ -66,6 +66,7 @@ class WorldState:
                 self.recheck(document, now)  # its form was saved later than its rows, or a row has rotted
             self._saved_revision[document.name] = document.revision
             for record in document.records.values():
+                self.clock.saw(record.time, ms)
                 self._show(record, ms)
         self._changed.clear()
 
@@ -211,16 +212,16 @@ class WorldState:
     def _draft(self, change: Change, seq: int, now: Now) -> tuple[Document, Record]:
         """The record of a change; the one that is there when it says the same: that would cost bytes for nothing."""
         register, fabric = change.register, self.fabric
-        document = self._document_for(register)
+        name = self._name_of(register)
         versions = self.view.versions(register)
         mine = versions.by_author.get(fabric.me)
         if mine is not None and _is_same(mine, change) and self._is_settled(versions, mine):
-            return document, mine
+            return self._opened(name), mine
         over = self._over(versions, mine)
         stamp, run = self.clock.stamp(self.ms(now)), fabric.birth.incarnation
         record = make_record(fabric.keys.identity, register, run, seq, stamp, over, change.body)
-        self.gate.check_writer(record, document.name)
-        return document, record
+        self.gate.check_writer(record, name)
+        return self._opened(name), record
 
     def _over(self, versions: Versions, mine: Record | None) -> tuple[Dot, ...]:
         """What a new version is over; with the first of our own, which tells a new thing from one written again."""
@@ -240,10 +241,15 @@ class WorldState:
         contexts = (document.context for document in self.library.documents())
         return max((context.last_of(self.fabric.me) for context in contexts), default=(0, 0))
 
-    def _document_for(self, register: Register) -> Document:
+    def _name_of(self, register: Register) -> str:
+        """The document that a register belongs into. RecordError when there is none."""
         name = self.kinds.document_of(register)
         if name is None or not self.kinds.knows(register.kind):
             raise RecordError("record-misplaced")
+        return name
+
+    def _opened(self, name: str) -> Document:
+        """The document to write into, opened now that nothing else speaks against it. RecordError when it is full."""
         document = self.library.open(name)
         if document is None:
             raise RecordError("documents-full")

@@ -49,6 +49,7 @@ class Upkeep:
 
     def start(self, now: Now) -> None:
         self.growth.start(now)
+        self.frames.start(now)
         self.holdings.start(now)
         self.generations.start(now)
 

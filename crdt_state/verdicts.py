@@ -88,7 +88,10 @@ class Judge:
             return Verdict.KEPT
         if self._case.is_guest and self._is_reborn(record):
             return Verdict.DROPPED  # what is left of its former life
-        return Verdict.PUT_ASIDE if self._case.is_guest else Verdict.PUT_BACK
+        if self._case.is_guest:
+            return Verdict.PUT_ASIDE
+        is_ours_to_judge = self._kinds.knows(record.register.kind)  # else its builder knows when it is closed
+        return Verdict.PUT_BACK if is_ours_to_judge else Verdict.DROPPED
 
     def _on_new(self, record: Record, is_living: bool) -> Verdict:
         is_suspect = self._case.is_guest and self._case.is_known and not is_living

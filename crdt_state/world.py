@@ -243,7 +243,7 @@ class World:
 
     def diverged(self, sender: NodeId, name: str, now: Now) -> None:
         document = self.state.library.get(name)
-        if document is None or document.astray:
+        if document is None or document.astray or not document.records:
             return  # our own form lags behind what we hold: no fault
         was = self._diverged_now()
         first, _ = self._diverged.get((name, sender), (now.mono, 0.0))

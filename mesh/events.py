@@ -178,6 +178,7 @@ class TagsOffered:
 
     values: tuple[tuple[str, bool | int | float | str | None, str, int], ...]
     gone: tuple[str, ...] = ()  # tags that there are no longer
+    token: int = 0  # not 0: TagsTaken is wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +386,14 @@ class WriteRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class TagsTaken:
+    """A TagsOffered with this token was looked at; these tags found no room in the frame."""
+
+    token: int
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RecordsChanged:
     """The view of these registers of one document has changed: (kind, item, facet)."""
 
@@ -430,6 +439,7 @@ News = (
     | PeerReported
     | WriteDone
     | WriteRefused
+    | TagsTaken
     | RecordsChanged
     | WorldTrouble
     | ResyncBegun

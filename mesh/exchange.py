@@ -8,6 +8,7 @@ content is not, compares ranges of record ids and exchanges the records themselv
 from collections.abc import Callable
 from typing import Any
 
+from mesh.batches import batches
 from mesh.events import Traffic
 from mesh.ids import NodeId
 from mesh.now import Now
@@ -18,7 +19,9 @@ from mesh.reconciling import Reconciling
 from mesh.replicas import Shelf
 from mesh.state import FabricState
 from mesh.wire import (
+    REPLICAS_MAX,
     Busy,
+    Entry,
     Message,
     Part,
     Push,
@@ -41,6 +44,7 @@ DIFFERING_EVERY_S = (
 SUMMARIES_EVERY_S = 0.2  # answers to one peer's tellings while we differ ...
 SUMMARIES_EVERY_MAX_S = 2.0  # ... and at the most, when we cannot become equal
 SUMMARIES_OF_NEW_S = 0.3  # the most for a peer that has come: it stops asking by itself
+SUMMARIES_BYTES_MAX = 120_000  # under a frame: four thousand replicas with long names are several messages
 CAUSES = ("join", "tick", "gap", "large", "lacking", "generation", "restart", "diverged")
 
 
@@ -144,7 +148,10 @@ class Exchange:
         pacing = self._new_summaries_pacing if told.cause == "join" else self._summaries_pacing
         if pacing.may(sender, now.mono):
             entries = self._shelf.entries(told.digests)
-            self._state.send(sender, Summaries(entries, told.cause), traffic=Traffic.STATE)
+            for some in (
+                batches(entries, _entry_bytes, SUMMARIES_BYTES_MAX, REPLICAS_MAX) if entries else ((),)
+            ):
+                self._state.send(sender, Summaries(some, told.cause), traffic=Traffic.STATE)
 
     def summaries(self, sender: NodeId, summaries: Summaries, now: Now) -> None:
         if not self._shelf.listens_to(sender, now):
@@ -202,6 +209,10 @@ class Exchange:
         for pacing in self._pacings:
             pacing.settled(peer)
         self._reconciling.settled(peer)
+
+
+def _entry_bytes(entry: Entry) -> int:
+    return len(entry.name.encode()) + len(entry.mark) + len(entry.digest) + 16
 
 
 def _reader(verb: Callable[[NodeId, Any, Now], None]) -> Callable[[NodeId, int, Any, Now], None]:

@@ -16,10 +16,20 @@ from crdt_state.freshness import Presence, Source, freshness
 from crdt_state.item import Change, Item
 from crdt_state.kinds import KINDS
 from crdt_state.kinds.refusal import RefusedError
+from crdt_state.kinds.values import Value
 from crdt_state.queries import LIMIT, LIMIT_MAX, Query, Row, Slice, find, scan
 from crdt_state.record import RecordError, encode_body
 from crdt_state.view import View
-from mesh.events import Event, News, QuarantineDecided, TagsOffered, WriteDone, WriteRefused, WriteRequested
+from mesh.events import (
+    Event,
+    News,
+    QuarantineDecided,
+    TagsOffered,
+    TagsTaken,
+    WriteDone,
+    WriteRefused,
+    WriteRequested,
+)
 from mesh.ids import NodeId
 from mesh.membership import HERE, PeerState
 from mesh.now import Now
@@ -33,6 +43,7 @@ DONE_WAIT_S = 10.0  # a slow card syncs in a tenth of a second; what takes longe
 NAME_CHARS_MAX = 120  # of who says that it was they
 
 Result = dict[str, Any]
+TagOffer = tuple[str, Value, str, int]  # tag, value, quality, source time in ms
 
 
 class Held(Protocol):
@@ -163,35 +174,43 @@ class Desk:
         """The dots of these writes, which are durable now; FieldmeshError, and none was made."""
         if not changes:
             return []
-        token = secrets.randbits(62)
+        token = _new_token()
         seen = tuple(self.core.world.heads_at(each.register) for each in changes)  # what the caller went by
         request = WriteRequested(token, tuple((*each.register, _packed(each)) for each in changes), seen)
-        outcome: asyncio.Future[WriteDone | WriteRefused] = asyncio.get_running_loop().create_future()
+        answer = await self._answer(request)
+        if isinstance(answer, WriteRefused):
+            raise self._refusal(answer.reason, changes)
+        assert isinstance(answer, WriteDone)
+        return list(answer.dots)
+
+    async def offer(self, values: Sequence[TagOffer], gone: Sequence[str]) -> tuple[str, ...]:
+        """Tell the node of live values; the tags for which its frame has no room."""
+        answer = await self._answer(TagsOffered(tuple(values), tuple(gone), _new_token()))
+        assert isinstance(answer, TagsTaken)
+        return answer.refused
+
+    def decide(self, keys: Sequence[str], is_merged: bool) -> None:
+        """Merge what was put aside, or discard it."""
+        self._driver.deliver(QuarantineDecided(tuple(keys), is_merged))
+
+    async def _answer(self, request: WriteRequested | TagsOffered) -> WriteDone | WriteRefused | TagsTaken:
+        """What the core says to a request of ours; FieldmeshError when it says nothing in time."""
+        outcome: asyncio.Future[WriteDone | WriteRefused | TagsTaken]
+        outcome = asyncio.get_running_loop().create_future()
 
         def listen(news: News) -> None:
-            is_ours = isinstance(news, WriteDone | WriteRefused) and news.token == token
-            if is_ours and not outcome.done():
-                assert isinstance(news, WriteDone | WriteRefused)
+            is_answer = isinstance(news, WriteDone | WriteRefused | TagsTaken) and news.token == request.token
+            if is_answer and not outcome.done():
+                assert isinstance(news, WriteDone | WriteRefused | TagsTaken)
                 outcome.set_result(news)
 
         with self.news.listening(listen):
             self._driver.deliver(request)
             try:
                 async with asyncio.timeout(DONE_WAIT_S):
-                    answer = await outcome
+                    return await outcome
             except TimeoutError:
                 raise self._unfinished() from None
-        if isinstance(answer, WriteRefused):
-            raise self._refusal(answer.reason, changes)
-        return list(answer.dots)
-
-    def offer(self, offered: TagsOffered) -> None:
-        """Tell the node of live values."""
-        self._driver.deliver(offered)
-
-    def decide(self, keys: Sequence[str], is_merged: bool) -> None:
-        """Merge what was put aside, or discard it."""
-        self._driver.deliver(QuarantineDecided(tuple(keys), is_merged))
 
     def _unfinished(self) -> FieldmeshError:
         if self._driver.keeping.held:
@@ -325,3 +344,8 @@ def _packed(change: Change) -> bytes | None:
 
 def _is_for_stewards(change: Change) -> bool:
     return KINDS.get(change.register.kind).writers == "stewards"
+
+
+def _new_token() -> int:
+    """Never 0: that asks for no answer."""
+    return secrets.randbits(62) + 1

@@ -23,6 +23,7 @@ from mesh.events import (
     RecordsChanged,
     ResyncBegun,
     Reunited,
+    TagsTaken,
     WorldTrouble,
     WriteDone,
     WriteRefused,
@@ -30,7 +31,7 @@ from mesh.events import (
 
 WATCHER_BACKLOG_MAX = 1000  # a watcher that does not keep up loses the oldest
 
-UNWATCHED = (Counted, CastDelivered, WriteDone, WriteRefused, RecordsChanged, ResyncBegun)
+UNWATCHED = (Counted, CastDelivered, WriteDone, WriteRefused, TagsTaken, RecordsChanged, ResyncBegun)
 """News that come at machine rates: counters show how many, `fieldmesh world watch` what has changed."""
 
 log = structlog.get_logger("fieldmesh")

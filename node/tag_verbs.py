@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+from crdt_state.kinds.frame_writer import TAGS_MAX
 from crdt_state.kinds.values import Quality, Value
-from mesh.events import TagsOffered
 from node.desk import Desk, Result
 from node.errors import FieldmeshError
 from node.exits import Exit
 
-TAGS_AT_ONCE_MAX = 1000  # as many as a node may show
+TAGS_AT_ONCE_MAX = TAGS_MAX
 
 
 class TagVerbs:
@@ -31,12 +31,22 @@ class TagVerbs:
         """Offer values for this node's live frame; the frame is written when the tags' settings say so."""
         if len(values) + len(gone) > TAGS_AT_ONCE_MAX:
             raise FieldmeshError(
-                f"at most {TAGS_AT_ONCE_MAX} tags at a time", "feed them in several calls", Exit.USAGE
+                f"at most {TAGS_AT_ONCE_MAX} tags at a time",
+                "one node shows no more than that; feed the others on another node",
+                Exit.USAGE,
             )
         if quality not in {each.value for each in Quality}:
             known = ", ".join(each.value for each in Quality)
             raise FieldmeshError(f"there is no quality {quality!r}", f"use one of: {known}", Exit.USAGE)
         at_ms = source_ms or self._desk.now_ms()
-        offered = tuple((tag, value, quality, at_ms) for tag, value in values.items())
-        self._desk.offer(TagsOffered(offered, tuple(gone)))
+        offered = [(tag, value, quality, at_ms) for tag, value in values.items()]
+        refused = await self._desk.offer(offered, gone)
+        if refused:
+            named = ", ".join(refused[:3]) + (f" and {len(refused) - 3} more" if len(refused) > 3 else "")
+            raise FieldmeshError(
+                f"this node's frame has no room for {named}; the other {len(offered) - len(refused)} were told",
+                f"a node shows at most {TAGS_MAX} tags and 48 kB of names and texts: feed some on another node, "
+                "or free room with fieldmesh feed --gone",
+                Exit.FAILURE,
+            )
         return {"tags": len(offered), "gone": len(gone)}

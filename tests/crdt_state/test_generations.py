@@ -1,10 +1,14 @@
 """New generations: everybody ends with the same, whatever happens while they are built and followed."""
 
+from typing import Any
+
 import msgspec
 import pytest
+from pycrdt import Doc, Map
 
 from crdt_state.building import Building
 from crdt_state.library import FORM_TABLE
+from crdt_state.update import ROOT
 from mesh.events import LeaveRequested, Persist, RemovalRequested, WorldTrouble, WriteRequested
 from mesh.ids import short_of
 from tests.crdt_state.worlds import (
@@ -448,3 +452,38 @@ def test_who_came_back_is_no_member_that_was_asked_before_it_has_followed() -> N
     worlds.run(5)
     acknowledged = worlds.world(0).upkeep.holdings.acknowledged(document, at(worlds.now))
     assert away in building.asked(document, acknowledged)
+
+
+def test_a_form_in_which_thousands_of_pens_have_drawn_is_built_anew_though_that_saves_little() -> None:
+    worlds = formed(3)
+    for number in range(200):
+        worlds.asset(0, f"site/tank{number}", type="tank" * 200)
+    worlds.become_equal()
+    forged = with_pens(worlds, 3000)
+    for place in (0, 1):
+        document = worlds.document(place, "asset")
+        assert document is not None and document.pens < 10
+        sender, now = worlds.processes[2].node, at(worlds.now)
+        assert worlds.world(place).merge(sender, "asset", document.mark, [forged], now, is_pushed=True)
+        assert document.pens > 3000
+    worlds.until(built(worlds, "asset"))
+    worlds.run(5)
+    assert worlds.are_equal()
+    documents = [worlds.document(place, "asset") for place in range(3)]
+    assert all(document is not None and document.pens < 10 for document in documents)
+    assert worlds.values("asset", "site/tank7") == [{"type": "tank" * 200}] * 3
+
+
+def with_pens(worlds: Worlds, count: int) -> bytes:
+    """An update that draws one record again, with as many pens as that."""
+    document = worlds.document(2, "asset")
+    assert document is not None
+    record = next(iter(document.records.values()))
+    doc: Doc[Any] = Doc(client_id=9_000)
+    doc.apply_update(document.state())
+    for number in range(count):
+        other: Doc[Any] = Doc(client_id=10_000 + number)
+        values: Map[Any] = other.get(ROOT, type=Map)
+        values[record.key] = record.blob
+        doc.apply_update(other.get_update())
+    return doc.get_update()

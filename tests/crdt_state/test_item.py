@@ -1,6 +1,7 @@
 from crdt_state.item import Item, Versions, evolved, items_of
 from crdt_state.record import Dot, Record, Register, make_record
 from mesh.hybrid import time_of
+from mesh.ids import NodeId
 from tests.crdt_state.documents import Writing
 from tests.mesh.site import WALL_MS
 
@@ -53,6 +54,16 @@ def test_the_next_version_is_over_everything_that_its_author_has_seen() -> None:
     one, two = W.record(by=0, seq=50), W.record(by=1, seq=60, over=(old,))
     assert set(versions(one, two).dots(A)) == {Dot(B, 1, 60), old}
     assert set(versions(one, two).dots(C)) == {Dot(A, 1, 50), Dot(B, 1, 60)}
+
+
+def test_a_version_over_hundreds_of_made_up_ones_is_not_the_last() -> None:
+    made_up = tuple(Dot(NodeId(f"nobody{number}"), 1, 1) for number in range(256))
+    forged = W.record(by=1, seq=62, over=made_up)
+    honest = W.record(by=2, seq=63)
+    over = versions(forged, honest).dots(A)
+    assert len(over) == 255 and {Dot(B, 1, 62), Dot(C, 1, 63)} < set(over)
+    answer = W.record(by=0, over=(*over, Dot(A, 1, 1)))
+    assert versions(forged, honest, answer).heads() == [answer]
 
 
 def test_a_version_is_taken_out_only_while_it_is_the_one_that_is_there() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from crdt_state.record import Register
 from tests.crdt_state.worlds import Worlds, is_active
 
 YEAR_MS = 365 * 86_400_000
@@ -77,3 +78,13 @@ def test_the_only_member_of_a_site_trusts_its_own_clock() -> None:
     worlds.restart(0, 3)
     worlds.until(lambda: worlds.value(0, "asset", "site/tank") is not None)
     assert not worlds.state(0).waiting
+
+
+def test_what_is_written_after_a_restart_is_dated_later_than_all_that_was_held_before() -> None:
+    worlds = Worlds(1)
+    worlds.run(1)
+    worlds.asset(0, "site/tank", type="tank")
+    before = worlds.state(0).view.versions(Register("asset", "site/tank")).heads()[0].time
+    worlds.restart(0, 2, clock_ms=-60_000)
+    worlds.asset(0, "site/pump", type="pump")
+    assert worlds.state(0).view.versions(Register("asset", "site/pump")).heads()[0].time > before

@@ -57,6 +57,13 @@ def test_what_is_open_is_put_back_by_who_was_asked_and_put_aside_by_who_was_not(
     assert judged(one(), seen=one(), is_guest=True, is_known=False) == ["kept"]
 
 
+def test_what_is_of_a_kind_that_is_not_known_here_may_be_closed_and_nobody_is_blamed() -> None:
+    newer = one("newer-kind")
+    assert judged(newer, seen=newer) == ["dropped"]
+    assert judged(newer, seen=newer, is_guest=True) == ["put aside"]
+    assert judged(newer, seen=newer, content=newer) == []
+
+
 def test_what_is_done_with_is_dropped() -> None:
     gone = one(deleted=True)
     assert judged(gone, seen=gone) == ["dropped"]

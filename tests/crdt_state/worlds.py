@@ -34,8 +34,16 @@ TODAY = "20261121"
 class Worlds(Plant):
     """A plant whose nodes write into the shared documents. Place 0 is a steward."""
 
-    def __init__(self, count: int, config: WorldConfig = QUICK, seed: int = 1, label: str = "worlds") -> None:
-        super().__init__(make_site(count, label=label, days=800.0), count, seed, CoreConfig(world=config))
+    def __init__(
+        self,
+        count: int,
+        config: WorldConfig = QUICK,
+        seed: int = 1,
+        label: str = "worlds",
+        stewards: int = 1,
+    ) -> None:
+        site = make_site(count, stewards, label, days=800.0)
+        super().__init__(site, count, seed, CoreConfig(world=config))
         self._tokens = 0
 
     # -- the nodes

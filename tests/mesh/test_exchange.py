@@ -85,6 +85,17 @@ def test_another_telling_is_answered_with_what_we_hold() -> None:
     assert sent_to(B, side.reads(B, OTHER)) == [Summaries((entry,), "tick")]
 
 
+def test_more_replicas_than_fit_a_frame_are_summed_up_in_several_messages() -> None:
+    side = Side(0, [B])
+    names = [f"{number:04}".rjust(80, "x") for number in range(4096)]
+    for name in names:
+        side.shelf.write(name, "pump")
+    side.settles(0.0)
+    answers = [each for each in sent_to(B, side.reads(B, OTHER)) if isinstance(each, Summaries)]
+    assert len(answers) > 1
+    assert [entry.name for answer in answers for entry in answer.entries] == names
+
+
 def test_answers_to_tellings_are_paced_ever_more_slowly_until_we_are_equal() -> None:
     side = Side(0, [B])
     times = [ms / 1000 for ms in range(10_000) if sent_to(B, side.reads(B, OTHER, mono=ms / 1000))]

@@ -39,3 +39,18 @@ async def test_what_cannot_be_a_quality_is_refused_with_those_there_are() -> Non
         await one.ask("tags_feed", values={OIL: 1}, quality="fine")
     assert refused.value.exit_code is Exit.USAGE
     assert "good" in refused.value.cure
+
+
+async def test_tags_for_which_there_is_no_room_are_named_and_the_others_are_told() -> None:
+    (one,) = stations(1)
+    await one.ask("tags_feed", values={f"many/{number}": number for number in range(1000)})
+    with pytest.raises(FieldmeshError, match="no room for new; the other 1 were told") as refused:
+        await one.ask("tags_feed", values={"many/7": 70, "new": 1})
+    assert refused.value.exit_code is Exit.FAILURE
+
+
+async def test_a_write_that_is_refused_opens_no_document() -> None:
+    (one,) = stations(1)
+    with pytest.raises(FieldmeshError):
+        await one.ask("world_set", kind="frame", item="somebody-else", body={"a": 1})
+    assert "frame:somebody-else" not in one.core.world.state.library.names()

@@ -4,6 +4,7 @@ from crdt_state.kinds import task
 from crdt_state.record import Register
 from crdt_state.state import WorldState
 from mesh.events import ClaimLost
+from mesh.ids import NodeId
 from mesh.now import Now
 
 KIND, FACET = "task", "claim"
@@ -27,4 +28,7 @@ class ClaimsWatch:
             self._told.pop(register.item, None)
         elif register.item not in self._told and len(self._told) < TOLD_MAX:
             self._told[register.item] = None
-            self._state.fabric.add(ClaimLost(register.item, seen.owner or ""))
+            self._state.fabric.add(ClaimLost(register.item, seen.owner or "", self._name(seen.owner)))
+
+    def _name(self, owner: NodeId | None) -> str:
+        return self._state.fabric.roster.name(owner) if owner else ""

@@ -417,6 +417,7 @@ class ClaimLost:
 
     task: str
     owner: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,8 +112,8 @@ def _log_world(news: News) -> None:
     match news:
         case WorldTrouble(code, document, node, detail):
             log.error("world-trouble", code=code, document=document, id=node, detail=detail)
-        case ClaimLost(task, owner):
-            log.warning("claim-lost", task=task, owner=owner)
+        case ClaimLost(task, owner, name):
+            log.warning("claim-lost", task=task, owner=name, id=owner)
         case ResyncBegun(document, peer, cause):
             log.debug("resync", document=document, peer=peer, cause=cause)
         case _:

@@ -1,7 +1,7 @@
 """Freshness: how old an answer is, and whose later word it may lack because that node cannot be heard.
 
-A node answers from what it holds. What a member that is here wrote is held as of now, the members' frames as of their
-newest value. What a member that is away wrote is held as of the moment since when it has been away.
+A node answers from what it holds. What a member that is here wrote is held as of now, however long ago it wrote it or
+its sensors measured it. What a member that is away wrote is held as of the moment since when it has been away.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,12 +35,13 @@ class Unreachable:
     node: NodeId
     name: str
     since_ms: int | None  # None: not heard since this node started
+    as_of_ms: int  # what it wrote is held as of then
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    as_of_ms: int  # what comes from members that are here is no older; if none of them is, the oldest part
-    oldest_s: float  # the age of the oldest part, whoever it comes from
+    as_of_ms: int  # now; if nothing in the answer comes from a member that is here, its oldest part
+    oldest_s: float  # the age of the oldest live value, or of the oldest part of a member that is away
     unreachable: tuple[Unreachable, ...]  # by name
     others_away: int  # members that are away and have no part in the answer, but might have written to it
 
@@ -61,35 +62,28 @@ def freshness(
 ) -> Freshness:
     """Of an answer with these sources. Who is no member any more has no later word, and does not count."""
     newest = merged(sources)
-    here_ms: list[int] = []
-    away_ms: list[int] = []
+    is_any_here = not newest
     unreachable = []
     for node, source in newest.items():
         presence = presences.get(node)
         if node == me or presence is None or presence.is_here:
-            here_ms.append(min(_measured(source, now_ms), now_ms))
+            is_any_here = True
         else:
-            away_ms.append(min(_heard_ms(source, presence, now_ms), now_ms))
-            unreachable.append(Unreachable(node, presence.name, _since_ms(presence, now_ms)))
-    oldest_ms = min([*here_ms, *away_ms], default=now_ms)
+            heard_ms = min(_heard_ms(source, presence, now_ms), now_ms)
+            unreachable.append(Unreachable(node, presence.name, _since_ms(presence, now_ms), heard_ms))
+    parts_ms = [now_ms, *(each.as_of_ms for each in unreachable)]
+    measured_ms = [each.measured_ms for each in newest.values() if each.measured_ms is not None]
     away = {node for node, presence in presences.items() if not presence.is_here and node != me}
     return Freshness(
-        as_of_ms=min(here_ms) if here_ms else oldest_ms,
-        oldest_s=(now_ms - oldest_ms) / 1000,
+        as_of_ms=now_ms if is_any_here else min(parts_ms),
+        oldest_s=(now_ms - min(*parts_ms, *measured_ms)) / 1000,
         unreachable=tuple(sorted(unreachable, key=lambda each: (each.name, each.node))),
         others_away=len(away - newest.keys()),
     )
 
 
-def _measured(source: Source, now_ms: int) -> int:
-    """As of when we have the word of a member that is here."""
-    return now_ms if source.measured_ms is None else source.measured_ms
-
-
 def _heard_ms(source: Source, presence: Presence, now_ms: int) -> int:
     """As of when we have the word of a member that is away."""
-    if source.measured_ms is not None:
-        return source.measured_ms
     since_ms = _since_ms(presence, now_ms)
     return source.written_ms if since_ms is None else max(since_ms, source.written_ms)
 

@@ -21,6 +21,14 @@ SEVERITIES = {
 """What is alarmed; a finding that is not listed here is told as news only."""
 
 
+def standing(state: WorldState, now: Now) -> dict[str, str]:
+    """This node's own alarms that stand: a text for each code."""
+    ms = state.ms(now)
+    found = {code: state.view.item("alarm", _name(state, code)) for code in SEVERITIES}
+    seen = {code: alarm.view(item, ms) for code, item in found.items() if item is not None}
+    return {code: each.text for code, each in seen.items() if each.is_active}
+
+
 class OwnAlarms:
     """Keeps one alarm a finding under `mesh/<this node>` in step with what is so."""
 
@@ -47,7 +55,7 @@ class OwnAlarms:
         return self._look_at
 
     def _changes(self, code: str, severity: int, text: str | None, now: Now) -> tuple[Change, ...]:
-        name = f"mesh/{self._state.fabric.own.name}#{code}"
+        name = _name(self._state, code)
         item = self._state.view.item("alarm", name) or Item("alarm", name)
         ms = self._state.ms(now)
         is_active = alarm.view(item, ms).is_active
@@ -59,3 +67,7 @@ class OwnAlarms:
         except RefusedError:
             pass  # somebody has changed it meanwhile: the next look sees how it stands
         return ()
+
+
+def _name(state: WorldState, code: str) -> str:
+    return f"mesh/{state.fabric.own.name}#{code}"

@@ -24,6 +24,7 @@ REQUEST_TIMEOUT_S = 30.0  # longer than any exam of all peers
 IDLE_TIMEOUT_S = 60.0  # a caller that says nothing gives its place to another
 DISMISS_TIMEOUT_S = 1.0  # for a caller who is sent away to read why
 WRITE_TIMEOUT_S = 10.0  # a caller that does not read is cut off
+PULSE_S = 2.0  # a caller waits ten seconds for a sign of life
 
 log = structlog.get_logger()
 
@@ -116,7 +117,7 @@ class _Server:
             if isinstance(answering, AsyncIterator):
                 await _stream(answering, reader, writer)
                 return
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S), _pulse(writer):
                 result = await answering
             await _write(writer, {"ok": True, "result": result})
         except (FieldmeshError, ConnectionError):
@@ -167,9 +168,30 @@ async def _stream(
     finally:
         gone.remove_done_callback(end)
         gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)  # only one may wait for the caller's next word
         close = getattr(results, "aclose", None)
         if close is not None:
             await close()
+
+
+@contextlib.asynccontextmanager
+async def _pulse(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """While the body works on an answer the caller is told, again and again, that it is worked on."""
+
+    async def beat() -> None:
+        while not writer.is_closing():
+            await asyncio.sleep(PULSE_S)
+            writer.write(_PULSE)  # a few dozen bytes before REQUEST_TIMEOUT_S: nothing to drain
+
+    task = asyncio.create_task(beat(), name="control-pulse")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+_PULSE = msgspec.json.encode({"ok": True, "more": True}) + b"\n"
 
 
 async def _dismiss(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, error: FieldmeshError) -> None:

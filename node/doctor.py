@@ -1,7 +1,7 @@
 """The doctor: from what this node and its peers see, what is wrong and what cures it. Pure: values in, findings out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mesh.clock import FAR_OFF_MS
 from mesh.ids import NodeId
@@ -39,6 +39,9 @@ class Examined:
     stray_errors: Mapping[str, str] = field(default_factory=dict)  # by the seed's HOST:PORT
     mode: str = "own"
     overlay: bool = False  # most pairs are not meant to be linked
+    world_alarms: Mapping[str, str] = field(
+        default_factory=dict
+    )  # this node's own that stand: a text by code
 
 
 def examine(seen: Examined) -> list[Finding]:
@@ -54,6 +57,7 @@ def examine(seen: Examined) -> list[Finding]:
         *_seeds(seen),
         *_paths(seen),
         *_mdns(seen),
+        *_shared_state(seen),
     ]
     return sorted(found, key=lambda finding: (finding.level != "error", finding.code))
 
@@ -285,3 +289,56 @@ def _mdns(seen: Examined) -> list[Finding]:
             cure = f"allow UDP 5353 multicast in to {deaf} (firewall, IGMP snooping, Wi-Fi isolation), or set seeds"
             found.append(Finding("mdns-one-way", "warning", what, cure))
     return found
+
+
+def _shared_state(seen: Examined) -> list[Finding]:
+    """What this node itself has raised an alarm about, and what still stands of it."""
+    return [
+        replace(each, what=f"{each.what} ({seen.world_alarms[each.code]})")
+        for each in _SHARED_STATE
+        if each.code in seen.world_alarms
+    ]
+
+
+_SHARED_STATE = (
+    Finding(
+        "document-diverged",
+        "error",
+        "a peer has the same history of a shared document and other content",
+        "it repairs itself within seconds; if it still stands in a minute, a home is in use twice or this is a bug: "
+        "fieldmesh world verify names document and member, tell us with both logs",
+    ),
+    Finding(
+        "author-equivocates",
+        "error",
+        "a member has signed two contents under one number",
+        "its home is in use twice, or its key is stolen: stop it, on a steward fieldmesh member remove NAME, "
+        "and let it join again in a fresh home",
+    ),
+    Finding(
+        "own-writes-forgotten",
+        "warning",
+        "this node's store has lost writes that others have seen",
+        "it learns them again while a peer is linked: keep it linked for some minutes; was its home restored or its "
+        "power cut, look at the disk",
+    ),
+    Finding(
+        "records-in-quarantine",
+        "warning",
+        "old records wait for a person's word",
+        "fieldmesh quarantine show; then fieldmesh quarantine merge, or discard",
+    ),
+    Finding(
+        "records-from-the-future",
+        "warning",
+        "records are dated so far ahead that they do not count yet",
+        "set the clocks of the members that are named (timedatectl set-ntp true)",
+    ),
+    Finding(
+        "generation-omits",
+        "warning",
+        "a member has rebuilt a shared document without things that are open; they were put back",
+        "bring the members that are named to the release of the others: fieldmesh version; if it goes on, "
+        "fieldmesh member remove NAME",
+    ),
+)

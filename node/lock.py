@@ -12,6 +12,9 @@ from node.exits import Exit
 from node.files import PRIVATE_FILE, make_private_folder
 
 
+LOCK_NAME = "lock"  # in the home's own run folder
+
+
 class HomeLock:
     """Held from construction until `release` or the end of the process, however that comes."""
 
@@ -39,6 +42,21 @@ class HomeLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def holder_of(home: Path) -> str:
+    """The number of the process that runs in this home; empty when none does, or it cannot be told."""
+    try:
+        descriptor = os.open(home / "run" / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "?"
+    finally:
+        os.close(descriptor)  # lets go of it at once
+    return ""
 
 
 def _write_pid(descriptor: int) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+from crdt_state.own_alarms import standing
 from mesh.cast_sync import PAYLOAD_BYTES_MAX
 from mesh.events import (
     CastRequested,
@@ -210,6 +211,7 @@ class Verbs:
                 stray_errors={str(place): why for place, why in state.dialling.stray_errors().items()},
                 mode=app.config.fabric.mode,
                 overlay=state.is_overlay(),
+                world_alarms=standing(app.core.world.state, now),
             )
         )
         return {

@@ -198,12 +198,14 @@ class WorldVerbs:
         documents = msgspec.to_builtins(desk.core.world.verify(desk.now()))
         for document in documents:
             document["members"] = [{**each, "name": desk.name(each["node"])} for each in document["members"]]
-        standings = {each["standing"] for document in documents for each in document["members"]}
+        members = [each for document in documents for each in document["members"]]
+        standings = {each["standing"] for each in members}
         return {
             "documents": documents,
             "equal": standings <= {"equal"},
             "diverged": "diverged" in standings,
             "at_ms": now_ms,
+            "freshness": desk.freshness(Source(each["node"], each["as_of_ms"]) for each in members),
         }
 
     async def budget(self) -> Result:

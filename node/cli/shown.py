@@ -15,7 +15,7 @@ WRITE_S = 20.0  # longer than the node waits for its disk
 LIST_S = 60.0  # a small computer looks through a hundred thousand items
 VALUE_CHARS_MAX = 60
 TABLE_GAP_COLUMNS = 3  # two blanks and a line
-FRESH_S = 2.0  # what is no older is of now
+FRESH_S = 0.001  # what is no older is of now
 
 SEVERITIES = {1: "low", 2: "medium", 3: "high", 4: "critical"}
 COLOURS = {1: "", 2: "yellow", 3: "bright_red", 4: "bold red"}
@@ -50,11 +50,13 @@ def login() -> str:
 
 
 def freshness_line(freshness: Mapping[str, Any]) -> str:
-    """`as of 4.0 s ago; press-3 unreachable since 10:42`."""
-    age_s = (freshness["now_ms"] - freshness["as_of_ms"]) / 1000
-    parts = ["as of now" if age_s < FRESH_S else f"as of {ago(age_s)} ago"]
-    parts += [_unreachable(each) for each in freshness["unreachable"]]
-    others = freshness["others_away"]
+    """`as of 10:42:17 for what press-3 writes, unreachable since then; as of now for the rest`."""
+    now_ms, others = freshness["now_ms"], freshness["others_away"]
+    is_rest_of_now = now_ms - freshness["as_of_ms"] < FRESH_S * 1000
+    parts = [_unreachable(each) for each in freshness["unreachable"]]
+    if is_rest_of_now:
+        rest = "the rest" if parts else "what members write that can be heard"
+        parts.append(f"as of now for {rest}" if parts or others else "as of now")
     if others:
         whose = "another member is" if others == 1 else f"{others} other members are"
         parts.append(f"{whose} away and may know more")
@@ -142,6 +144,8 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
 
 
 def _unreachable(each: Mapping[str, Any]) -> str:
+    as_of = f"as of {moment(each['as_of_ms'])} for what {each['name']} writes"
     if each["since_ms"] is None:
-        return f"{each['name']} not heard since this node started"
-    return f"{each['name']} unreachable since {moment(each['since_ms'])}"
+        return f"{as_of}, not heard since this node started"
+    since = moment(each["since_ms"])
+    return f"{as_of}, unreachable since {'then' if since == moment(each['as_of_ms']) else since}"

@@ -21,6 +21,7 @@ from node.cli.shown import (
     severity,
     under_option,
 )
+from node.cli.proof_words import member_lines, verdict_lines
 from node.cli.words import ago
 from node.control import call, stream
 from node.exits import Exit
@@ -215,6 +216,7 @@ def live(home: Path, as_json: bool) -> None:
     """Print the address at which a browser or another program follows the documents."""
     from node.api_token import live_url
 
+    call(home, "status")  # a node that was killed leaves its last address behind
     url = live_url(home)
     emit({"url": url}, as_json, url)
 
@@ -372,12 +374,8 @@ def _show_proof(result: dict[str, Any]) -> None:
         for each in result["documents"]
     ]
     print_table(("document", "records", *names), rows, [_proof_style(each) for each in result["documents"]])
-    if result["diverged"]:
-        click.echo(
-            "diverged documents repair themselves within seconds; fieldmesh check tells when they do not"
-        )
-    elif result["equal"]:
-        click.echo("equal on every member" if names else "there is no other member to compare with")
+    for line in (*member_lines(result), *verdict_lines(result)):
+        click.echo(line)
 
 
 def _proof_style(document: dict[str, Any]) -> str:

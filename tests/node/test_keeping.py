@@ -87,6 +87,25 @@ async def test_what_is_held_is_bounded_by_its_bytes_and_the_oldest_is_given_up(
     assert disk.written == [[B, Write("roster", "c", b"1")]]
 
 
+async def test_who_has_given_up_a_row_never_says_that_it_has_caught_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk, said = Disk(), []
+    kept = Keeping(disk, lambda: said.append("caught up"))
+    disk.is_full = True
+    await kept.save([A])
+    disk.is_full = False
+    await kept.save([B])
+    assert said == ["caught up"]
+    monkeypatch.setattr(keeping, "HELD_BYTES_MAX", 1)
+    disk.is_full = True
+    await kept.save([A])
+    await kept.save([B])
+    disk.is_full = False
+    await kept.save([])
+    assert (said, kept.given_up > 0) == (["caught up"], True)
+
+
 async def test_a_disk_that_works_takes_more_at_once_than_may_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "HELD_BYTES_MAX", 1)
     disk = Disk()

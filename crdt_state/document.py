@@ -51,7 +51,10 @@ class Document:
         self.records: dict[str, Record] = {}
         self.astray: dict[str, None] = {}  # keys whose form does not agree with the record
         self.is_whole = True  # False: the form was lost; a peer's is to be fetched before ours is filled in
-        self.context = Context()  # which writes have been here, also those that are gone
+        self.context = (
+            Context()
+        )  # which writes have been here, also those that are gone, as builders claim too
+        self.seen = Context()  # of them those that we have held ourselves
         self.revision = 0
         self.bytes_held = 0  # of the records; the form is about as much again
         self._revision_of: dict[str, int] = {}
@@ -286,6 +289,7 @@ class Document:
         self.bytes_held += len(record.blob)
         self.records[record.key] = record
         self.context.note(record.dot)
+        self.seen.note(record.dot)
         self._count_in(record.hash)
         self._revision_of[record.key] = self.revision
         return True

@@ -76,7 +76,7 @@ def freshness(
     away = {node for node, presence in presences.items() if not presence.is_here and node != me}
     return Freshness(
         as_of_ms=now_ms if is_any_here else min(parts_ms),
-        oldest_s=(now_ms - min(*parts_ms, *measured_ms)) / 1000,
+        oldest_s=(now_ms - min([*parts_ms, *measured_ms])) / 1000,
         unreachable=tuple(sorted(unreachable, key=lambda each: (each.name, each.node))),
         others_away=len(away - newest.keys()),
     )

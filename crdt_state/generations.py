@@ -132,6 +132,8 @@ class Generations:
             header, document = header_of(self._state, name), self._state.library.get(name)
             if header is not None:
                 self._compare_own(header)
+                if document is not None and document.mark == header.mark:
+                    document.context.join(self._believed(header))
             if document is None or document.mark == (header.mark if header else b""):
                 continue
             if not self._may_follow(name, now):
@@ -170,7 +172,7 @@ class Generations:
         former = self._following.pop(document.name, None)
         base = former.base if former else document.mark
         following = _Following(
-            header, dict(document.records), document.context.copy(), base, now.mono, now.mono + WANT_EVERY_S
+            header, dict(document.records), document.seen.copy(), base, now.mono, now.mono + WANT_EVERY_S
         )
         kept = kept_of(document.records.values(), header, self._state.kinds, self._config.retention_scale)
         self._state.library.changed()
@@ -325,13 +327,17 @@ class Generations:
         if state.fabric.halted or state.is_damaged or state.has_forgotten:
             return  # what we do not hold we may have lost
         held = {record.register for record in following.before.values()}
+        covers = following.context.covers
+        reborn = things_of(record for record in content.values() if not covers(record.dot))
         by_register: dict[Register, list[Record]] = {}
         for record in content.values():
             by_register.setdefault(record.register, []).append(record)
         gone = (
             register
             for register, records in sorted(by_register.items())
-            if register not in held and all(following.context.covers(record.dot) for record in records)
+            if register not in held
+            and register[:2] not in reborn
+            and all(covers(record.dot) for record in records)
         )
         alive = [register for register in gone if state.view.versions(register).value() is not None]
         self._write([Change(register, None) for register in alive], now)

@@ -35,6 +35,10 @@ class Header:
     def context(self) -> Context:
         return context_of(self.body.context)
 
+    def covers(self, record: Record) -> bool:
+        """Whether the builder had seen this record; what is dated later than its header it cannot have seen."""
+        return record.time <= self.record.time and self.context.covers(record.dot)
+
     def counts(self, node: NodeId) -> bool:
         """Whether this member had acknowledged what was left out."""
         return short_of(node).hex() in self.body.counted

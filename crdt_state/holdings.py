@@ -48,6 +48,7 @@ class Holdings:
         self._said_at = float("-inf")
         self._at = float("inf")
         self._at_latest = float("inf")
+        self._turn = 0
         self._acked: dict[tuple[NodeId, str], int] = {}  # revisions, for each member and document
         self._read: dict[NodeId, tuple[Record, Held]] = {}  # reports as they were read last
 
@@ -114,9 +115,13 @@ class Holdings:
         shared = sorted(
             (each for each in held if not library.is_owned(each.name)), key=lambda each: each.name
         )
+        first = (
+            self._turn * DOCUMENTS_MAX % max(len(shared), 1)
+        )  # more than fit take turns: what was said stays said
+        self._turn += len(shared) > DOCUMENTS_MAX
         docs = {
             document.name: [document.mark.hex(), document.digest.hex(), len(document.records)]
-            for document in shared[:DOCUMENTS_MAX]
+            for document in [*shared[first:], *shared[:first]][:DOCUMENTS_MAX]
         }
         run = self._state.fabric.birth.incarnation
         body = {"docs": docs, "run": run, "at_ms": self._state.ms(now)}  # the date makes it one of its own
@@ -138,14 +143,19 @@ class Holdings:
         return self._acked.get(key, 0)
 
     def _counted(self, now: Now) -> list[NodeId]:
-        """The other members whose acknowledgement is needed: heard within the absence, or admitted since."""
+        """The other members whose acknowledgement is needed: heard within the absence, or admitted since.
+
+        Less than half of the site counts everybody: it is more likely cut off, or wrong about the date, than left alone.
+        """
         roster, me = self._state.fabric.roster, self._state.fabric.me
         oldest_ms = self._state.ms(now) - self._config.absence_ms
-        counted = []
+        counted: list[NodeId] = []
+        absent: list[NodeId] = []
         for node in roster.members():
             held, member = self.held(node), roster.member(node)
             heard_ms = held.said_ms if held else (member.not_before_ms if member else 0)
             has_left = roster.left_at(node) >= (held.holding.run if held else 0)
-            if node != me and heard_ms >= oldest_ms and not has_left:
-                counted.append(node)
-        return counted
+            if node != me and not has_left:
+                (counted if heard_ms >= oldest_ms else absent).append(node)
+        is_minority = (len(counted) + 1) * 2 < len(counted) + 1 + len(absent)
+        return sorted([*counted, *absent]) if is_minority else counted

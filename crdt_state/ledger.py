@@ -26,10 +26,20 @@ class Ledger:
             Register, tuple[float, list[Record]]
         ] = {}  # when to write, and the heads as noticed
 
+    def start(self, now: Now) -> None:
+        """What was noticed before a crash, and not written down, is noticed again."""
+        for kind in self._state.view.kinds():
+            for item in self._state.view.items(kind):
+                for versions in item.facets.values():
+                    if len(versions.by_author) > 1:
+                        self.changed(versions.register, now)
+
     def changed(self, register: Register, now: Now) -> None:
         """The versions of this register have changed."""
         heads = self._conflicting(register)
-        if heads and len(self._pending) < PENDING_MAX:
+        if heads and len(self._pending) >= PENDING_MAX and register not in self._pending:
+            self._state.fabric.count("conflicts-overflow")
+        elif heads:
             wait_s = self._state.fabric.random.uniform(*WRITE_AFTER_S)
             at, _ = self._pending.get(register, (now.mono + wait_s, heads))
             self._pending[register] = at, heads

@@ -12,9 +12,10 @@ from crdt_state.document import Document
 from crdt_state.form import PEN_BITS
 from crdt_state.kind import Kinds
 from crdt_state.record import Dot, RecordError, decode_record
-from mesh.ids import NodeId
+from mesh.ids import NodeId, is_node_id
 
 DOCUMENTS_MAX = 4096  # two for each of some hundreds of nodes, and one for each kind and day of some years
+OWN_RESERVE = 256  # documents more for what this node itself writes: the days of some months
 NAME_CHARS_MAX = 80
 RECORD_TABLE = "record:"  # followed by the document's name: its records, by key
 FORM_TABLE = "document"  # by name: generation mark and pycrdt state, to save fetching it again
@@ -39,7 +40,7 @@ class Birth:
 class _Form(msgspec.Struct, frozen=True, array_like=True):
     mark: bytes
     state: bytes
-    context: tuple[tuple[str, int, int], ...] = ()  # what has been here: not all of it is
+    context: tuple[tuple[str, int, int], ...] = ()  # what has been held: not all of it is any more
 
 
 class Library:
@@ -61,7 +62,8 @@ class Library:
         for name in sorted({*tables, *forms}):
             form = _form_of(forms.get(name))
             document = self._documents[name] = Document(name, form.mark, self.new_pen())
-            document.context.join_dots(Dot(NodeId(author), run, seq) for author, run, seq in form.context)
+            document.seen.join_dots(Dot(NodeId(author), run, seq) for author, run, seq in form.context)
+            document.context.join(document.seen)
             for key, blob in saved.get(RECORD_TABLE + name, {}).items():
                 damaged.extend(_load_record(document, key, blob))
             if not document.restart(form.mark, document.pen, form.state):
@@ -71,10 +73,13 @@ class Library:
     def get(self, name: str) -> Document | None:
         return self._documents.get(name)
 
-    def open(self, name: str) -> Document | None:
-        """The document of this name, new if need be; None when there are too many, or it can have no such name."""
+    def open(self, name: str, is_ours: bool = False) -> Document | None:
+        """The document of this name, new if need be; None when there are too many, or it can have no such name.
+
+        `is_ours`: for a write of our own there is some room left when peers have filled theirs.
+        """
         document = self._documents.get(name)
-        if document is None and self._has_room(name):
+        if document is None and self._has_room(name, OWN_RESERVE if is_ours else 0):
             birth = self.birth_of(name)
             document = self._documents[name] = Document(name, birth.mark, self.new_pen())
             document.context.join(birth.context)
@@ -113,8 +118,8 @@ class Library:
         return drawn
 
     def is_owned(self, name: str) -> bool:
-        """Whether only one node writes it."""
-        return self._kinds.get(name.partition(":")[0]).group == "owner"
+        """Whether only one node writes it. The name tells, so that nodes agree on kinds that not all of them know."""
+        return is_node_id(name.partition(":")[2])
 
     def new_pen(self) -> int:
         return self._random.getrandbits(PEN_BITS - 1) + 1
@@ -135,9 +140,9 @@ class Library:
             self._digests = (sums[0].digest(), sums[1].digest())
         return self._digests
 
-    def _has_room(self, name: str) -> bool:
+    def _has_room(self, name: str, reserve: int = 0) -> bool:
         is_printable = 0 < len(name) <= NAME_CHARS_MAX and name.isprintable()
-        return is_printable and len(self._documents) < DOCUMENTS_MAX
+        return is_printable and len(self._documents) < DOCUMENTS_MAX + reserve
 
     def _rank(self, name: str) -> tuple[int, bool, str]:
         kind = name.partition(":")[0]
@@ -147,7 +152,7 @@ class Library:
 
 def form_of(document: Document) -> bytes:
     """What is saved of a document's form."""
-    context = tuple((str(dot.author), dot.run, dot.seq) for dot in document.context.dots())
+    context = tuple((str(dot.author), dot.run, dot.seq) for dot in document.seen.dots())
     return msgspec.msgpack.encode(_Form(document.mark, document.state(), context))
 
 

@@ -7,6 +7,10 @@ from mesh.hybrid import FUTURE_MS, ms_of
 from mesh.now import Now
 
 REDATED_PER_TICK = 64  # signatures: some milliseconds
+NEVER_REDATED = (
+    "generation",
+    "holding",
+)  # what was judged by a wrong clock must not be said again as if by a right one
 
 
 class Redating:
@@ -26,7 +30,8 @@ class Redating:
 
     def _redate(self, now: Now) -> None:
         me = self._state.fabric.me
-        mine = [record for record in self._state.waiting.values() if record.author == me]
+        waiting = self._state.waiting.values()
+        mine = [each for each in waiting if each.author == me and each.register.kind not in NEVER_REDATED]
         for record in mine[:REDATED_PER_TICK]:
             if self._is_surely_future(record, now):
                 self._write_anew(record, now)

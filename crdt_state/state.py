@@ -250,7 +250,7 @@ class WorldState:
 
     def _opened(self, name: str) -> Document:
         """The document to write into, opened now that nothing else speaks against it. RecordError when it is full."""
-        document = self.library.open(name)
+        document = self.library.open(name, is_ours=True)
         if document is None:
             raise RecordError("documents-full")
         if document.bytes_held > DOCUMENT_BYTES_MAX:

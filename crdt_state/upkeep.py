@@ -50,6 +50,7 @@ class Upkeep:
     def start(self, now: Now) -> None:
         self.growth.start(now)
         self.frames.start(now)
+        self._ledger.start(now)
         self.holdings.start(now)
         self.generations.start(now)
 

@@ -35,6 +35,10 @@ class Case:
     is_guest: bool  # we were away when it was asked what may go, or have forgotten what we said
     is_known: bool = True  # False: nobody has the content, so what it lacks cannot be said
 
+    def covers(self, record: Record) -> bool:
+        """Whether the builder had seen this; what is dated later than its header it cannot have seen."""
+        return record.time <= self.header.record.time and self.seen.covers(record.dot)
+
 
 @dataclass(slots=True)
 class _Held:
@@ -69,14 +73,14 @@ class Judge:
         ours = [record for record in held.values() if record.register[:2] in things]
         theirs = [record for record in content if record.register[:2] in things]
         self._held, self._content = _sorted_out(ours), _sorted_out(theirs)
-        covers = self._case.seen.covers
-        seen = [record for record in ours if covers(record.dot)]
+        covers = self._case.covers
+        seen = [record for record in ours if covers(record)]
         self._done = droppable(seen, self._case.header.body.before, self._kinds, self._scale)
-        self._reborn = {record.register[:2] for record in ours if not covers(record.dot)}
+        self._reborn = {record.register[:2] for record in ours if not covers(record)}
         return {key: self._on(held[key], living) for key in decided}
 
     def _on(self, record: Record, living: set[Thing]) -> Verdict:
-        if not self._case.seen.covers(record.dot):
+        if not self._case.covers(record):
             return self._on_new(record, record.register[:2] in living)
         if self._is_replaced(record):
             return Verdict.DROPPED
@@ -122,14 +126,16 @@ class Judge:
         """Whether it was written to something that the builder had seen, and that is no more."""
         if self._kinds.get(record.register.kind).revives:
             return False
-        covers = self._case.seen.covers
         others = self._held.by_thing.get(record.register[:2], ())
-        return any(covers(dot) for dot in record.over) or any(covers(other.dot) for other in others)
+        case = self._case
+        return any(case.seen.covers(dot) for dot in record.over) or any(
+            case.covers(other) for other in others
+        )
 
 
 def kept_of(records: Iterable[Record], header: Header, kinds: Kinds, retention_scale: float) -> list[Record]:
     """What of these the builder kept, if it had seen as much of them as we have."""
-    seen = [record for record in records if header.context.covers(record.dot)]
+    seen = [record for record in records if header.covers(record)]
     gone = droppable(seen, header.body.before, kinds, retention_scale)
     return [record for record in seen if record.key not in gone]
 

@@ -13,7 +13,8 @@ from crdt_state.mending import Mending
 from crdt_state.proof import DocumentProof, verify
 from crdt_state.quarantine import Quarantine
 from crdt_state.record import RecordError, Register
-from crdt_state.state import WorldState, blobs_of, body_of
+from crdt_state.state import DOCUMENT_BYTES_MAX, WorldState, blobs_of, body_of
+from crdt_state.update import UpdateError, read_update
 from crdt_state.upkeep import Upkeep
 from mesh.events import QuarantineDecided, WriteDone, WriteRefused, WriteRequested
 from mesh.exchange import Exchange
@@ -24,6 +25,7 @@ from mesh.replicas import Fresh
 from mesh.state import FabricState
 from mesh.wire import Entry
 
+TAKEN_BYTES_MAX = 2 * DOCUMENT_BYTES_MAX  # what several authors may fill before none of it is taken any more
 DIVERGED_AFTER_S = 2.0  # equal heads, other content: for less, it is a record that was on its way
 DIVERGED_FORGET_S = 15.0  # since it was last seen: reconciliation is tried at least as often as that
 
@@ -214,13 +216,18 @@ class World:
         mark: bytes,
         updates: Sequence[bytes],
         now: Now,
-        is_pushed: bool = False,
+        pushed_by: int | None = None,
     ) -> bool:
-        library = self.state.library
+        library, is_pushed = self.state.library, pushed_by is not None
         document = self._document(name, mark)
         if document is None and library.may_open(name, mark):
             document = library.open(name)
         if document is None or not self.listens_to(sender, now):
+            return False
+        if document.bytes_held > TAKEN_BYTES_MAX or not _is_by(updates, pushed_by):
+            self._fabric.count(
+                "document-full" if document.bytes_held > TAKEN_BYTES_MAX else "delta-foreign", sender
+            )
             return False
         merged = self.state.merge(document, sender, updates, now)
         self._took(document, sender, merged, now, is_pushed)
@@ -313,3 +320,11 @@ class World:
                 del self._diverged[key]
         names = sorted({name for name, _ in self._diverged_now()})
         return {"document-diverged": f"being repaired: {', '.join(names)}"} if names else {}
+
+
+def _is_by(updates: Sequence[bytes], pen: int | None) -> bool:
+    """Whether these were drawn by this pen alone; None: by any. What cannot be read is refused later, by name."""
+    try:
+        return pen is None or all(set(read_update(each).stops) <= {pen} for each in updates)
+    except UpdateError:
+        return True

@@ -42,7 +42,7 @@ class Pushing:
         fit = self._shelf.fits(push.name, push.mark, push.pen, push.start, push.stop)
         if fit != "next" or not is_sealed(self._state, sender, push):
             return fit
-        if not self._shelf.merge(sender, push.name, push.mark, push.updates, now, is_pushed=True):
+        if not self._shelf.merge(sender, push.name, push.mark, push.updates, now, pushed_by=push.pen):
             return "gap"
         self._pass_on(sender, push)
         return fit

@@ -68,7 +68,7 @@ class Shelf(Protocol):
         mark: bytes,
         updates: Sequence[bytes],
         now: Now,
-        is_pushed: bool = False,
+        pushed_by: int | None = None,
     ) -> bool:
         """Take deltas from a linked peer; whether they were all good, and something is different now.
 

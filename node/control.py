@@ -1,8 +1,8 @@
 """Asking a running node: one JSON object a line over the Unix socket in its run folder.
 
 Request `{"verb": ..., argument: value}`. Answer `{"ok": true, "result": {...}}`, with `"more": true` while further
-results follow, or `{"ok": false, "error": {"code", "message", "cure"}}`. `{"ok": true, "more": true}` alone is a sign of
-life: the node works on the answer.
+results follow, or `{"ok": false, "error": {"code", "message", "cure"}}`. `{"ok": true, "more": true}` alone is a sign
+of life: the node works on the answer.
 """
 
 import socket

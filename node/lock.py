@@ -11,7 +11,6 @@ from node.errors import FieldmeshError
 from node.exits import Exit
 from node.files import PRIVATE_FILE, make_private_folder
 
-
 LOCK_NAME = "lock"  # in the home's own run folder
 
 

@@ -17,6 +17,7 @@ from mesh.events import (
     RenewalRequested,
 )
 from mesh.ids import NodeId
+from mesh.now import Now
 from mesh.wire import TOPIC_CHARS_MAX, Report
 from node.app import NodeApp
 from node.doctor import Examined, examine
@@ -211,7 +212,7 @@ class Verbs:
                 stray_errors={str(place): why for place, why in state.dialling.stray_errors().items()},
                 mode=app.config.fabric.mode,
                 overlay=state.is_overlay(),
-                world_alarms=standing(app.core.world.state, now),
+                world_alarms=self._world_alarms(now),
             )
         )
         return {
@@ -222,6 +223,13 @@ class Verbs:
                 {"code": f.code, "level": f.level, "what": f.what, "cure": f.cure} for f in findings
             ],
         }
+
+    def _world_alarms(self, now: Now) -> dict[str, str]:
+        """What stands against the shared state, and which members are proven to be there twice."""
+        world, roster = self._app.core.world, self._app.core.state.roster
+        found = standing(world.state, now)
+        twice = sorted(roster.name(node) for node in world.equivocators() if roster.is_member(node))
+        return {**found, "author-equivocates": ", ".join(twice)} if twice else found
 
     def watch(self) -> AsyncIterator[dict[str, Any]]:
         return self._app.news.watch()

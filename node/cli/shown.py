@@ -15,7 +15,6 @@ WRITE_S = 20.0  # longer than the node waits for its disk
 LIST_S = 60.0  # a small computer looks through a hundred thousand items
 VALUE_CHARS_MAX = 60
 TABLE_GAP_COLUMNS = 3  # two blanks and a line
-FRESH_S = 0.001  # what is no older is of now
 
 SEVERITIES = {1: "low", 2: "medium", 3: "high", 4: "critical"}
 COLOURS = {1: "", 2: "yellow", 3: "bright_red", 4: "bold red"}
@@ -51,10 +50,9 @@ def login() -> str:
 
 def freshness_line(freshness: Mapping[str, Any]) -> str:
     """`as of 10:42:17 for what press-3 writes, unreachable since then; as of now for the rest`."""
-    now_ms, others = freshness["now_ms"], freshness["others_away"]
-    is_rest_of_now = now_ms - freshness["as_of_ms"] < FRESH_S * 1000
+    others = freshness["others_away"]
     parts = [_unreachable(each) for each in freshness["unreachable"]]
-    if is_rest_of_now:
+    if freshness["as_of_ms"] >= freshness["now_ms"]:  # else nothing comes from a member that is here
         rest = "the rest" if parts else "what members write that can be heard"
         parts.append(f"as of now for {rest}" if parts or others else "as of now")
     if others:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from node.cli.output import emit, fail, home_option, json_option, print_json
+from node.cli.proof_words import member_lines, verdict_lines
 from node.cli.shown import (
     LIST_S,
     WRITE_S,
@@ -21,7 +22,6 @@ from node.cli.shown import (
     severity,
     under_option,
 )
-from node.cli.proof_words import member_lines, verdict_lines
 from node.cli.words import ago
 from node.control import call, stream
 from node.exits import Exit

@@ -24,9 +24,16 @@ def test_what_this_node_and_those_that_are_here_wrote_is_of_now_however_long_ago
     assert freshness(sources, {A: HERE}, ME, NOW) == Freshness(NOW, 0.0, (), 0)
 
 
-def test_a_frame_is_as_old_as_its_newest_value() -> None:
-    sources = [Source(A, NOW - 1_000, measured_ms=NOW - 4_000), Source(ME, NOW)]
-    assert freshness(sources, {A: HERE}, ME, NOW) == Freshness(NOW - 4_000, 4.0, (), 0)
+def test_an_old_value_of_a_node_that_is_here_is_told_beside_the_answer_which_is_of_now() -> None:
+    sources = [Source(A, NOW - 1_000, measured_ms=NOW - 1_055_000), Source(ME, NOW)]
+    assert freshness(sources, {A: HERE}, ME, NOW) == Freshness(NOW, 1_055.0, (), 0)
+
+
+def test_a_frame_of_a_node_that_is_away_is_held_as_of_when_it_was_last_heard() -> None:
+    sources = [Source(B, NOW - 200_000, measured_ms=NOW - 300_000)]
+    found = freshness(sources, {B: away("press-2", 60_000)}, ME, NOW)
+    gone = Unreachable(B, "press-2", NOW - 60_000, NOW - 60_000)
+    assert found == Freshness(NOW - 60_000, 300.0, (gone,), 0)
 
 
 def test_of_several_frames_values_of_one_node_the_newest_counts() -> None:
@@ -42,13 +49,13 @@ def test_a_sensor_whose_clock_is_ahead_makes_nothing_newer_than_now() -> None:
 def test_an_author_that_is_away_is_named_with_the_time_since_when_and_the_rest_is_of_now() -> None:
     sources = [Source(A, NOW - 500_000), Source(B, NOW - 400_000)]
     found = freshness(sources, {A: HERE, B: away("press-2", 120_000)}, ME, NOW)
-    assert found == Freshness(NOW, 120.0, (Unreachable(B, "press-2", NOW - 120_000),), 0)
+    assert found == Freshness(NOW, 120.0, (Unreachable(B, "press-2", NOW - 120_000, NOW - 120_000),), 0)
 
 
 def test_who_was_never_heard_in_this_run_is_known_as_of_its_newest_record() -> None:
     sources = [Source(B, NOW - 400_000), Source(B, NOW - 300_000), Source(B, NOW - 500_000)]
     found = freshness(sources, {B: away("press-2", None)}, ME, NOW)
-    assert found == Freshness(NOW - 300_000, 300.0, (Unreachable(B, "press-2", None),), 0)
+    assert found == Freshness(NOW - 300_000, 300.0, (Unreachable(B, "press-2", None, NOW - 300_000),), 0)
 
 
 def test_what_others_passed_on_after_a_node_was_lost_counts_as_its_later_word() -> None:

@@ -53,9 +53,10 @@ def test_damage_is_named_and_the_rest_is_loaded() -> None:
 
 def test_documents_are_fetched_in_the_order_of_their_urgency() -> None:
     found = library()
-    for name in ("frame:x", "asset", "alarm", "task:20261121", "generation", "policy", "evidence"):
+    frame = f"frame:{W.identity(0).node}"
+    for name in (frame, "asset", "alarm", "task:20261121", "generation", "policy", "evidence"):
         found.open(name)
-    assert found.names() == ["generation", "evidence", "policy", "alarm", "asset", "task:20261121", "frame:x"]
+    assert found.names() == ["generation", "evidence", "policy", "alarm", "asset", "task:20261121", frame]
 
 
 def test_owned_documents_have_a_digest_of_their_own() -> None:

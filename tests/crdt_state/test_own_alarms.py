@@ -1,6 +1,6 @@
 """Alarms of a node about its own copy of the shared state."""
 
-from crdt_state.own_alarms import OwnAlarms
+from crdt_state.own_alarms import OwnAlarms, standing
 from tests.crdt_state.worlds import Worlds, is_active
 from tests.mesh.cores import at
 
@@ -26,6 +26,14 @@ def test_a_finding_is_raised_once_and_returned_once() -> None:
         alarms.tick({}, at(worlds.now))
     assert not is_active(worlds, 0, NAME)
     assert state.seq == before + 2
+
+
+def test_what_stands_is_told_by_its_code_until_it_is_over() -> None:
+    worlds, alarms = alone()
+    alarms.tick(DIVERGED, at(worlds.now))
+    assert standing(worlds.state(0), at(worlds.now)) == DIVERGED
+    alarms.tick({}, at(worlds.now))
+    assert standing(worlds.state(0), at(worlds.now)) == {}
 
 
 def test_a_halted_node_writes_nothing() -> None:

@@ -15,7 +15,9 @@ HEADER = Header(
     "asset",
     b"mark",
     Generation(number=1, before=time_of(NOW + 20 * DAY)),
-    make_record(IDENTITIES[4], Register("generation", "asset"), 1, 1, 1, (), {"number": 1}),
+    make_record(
+        IDENTITIES[4], Register("generation", "asset"), 1, 1, time_of(NOW + 20 * DAY), (), {"number": 1}
+    ),
 )
 
 
@@ -62,6 +64,14 @@ def test_what_is_of_a_kind_that_is_not_known_here_may_be_closed_and_nobody_is_bl
     assert judged(newer, seen=newer) == ["dropped"]
     assert judged(newer, seen=newer, is_guest=True) == ["put aside"]
     assert judged(newer, seen=newer, content=newer) == []
+
+
+def test_what_is_dated_later_than_the_header_cannot_have_been_seen_whatever_it_claims() -> None:
+    cut = Cut("asset", "site/tank")
+    cut.raw(0, "", {"type": "tank"}, NOW + 21 * DAY)
+    (later,) = cut.replicas[0].records.values()
+    assert judged([later], seen=[later]) == ["kept"]
+    assert judged([later], seen=[later], is_guest=True) == ["kept"]
 
 
 def test_what_is_done_with_is_dropped() -> None:

@@ -131,10 +131,10 @@ class MemoryShelf:
         mark: bytes,
         updates: Sequence[bytes],
         now: Now,
-        is_pushed: bool = False,
+        pushed_by: int | None = None,
     ) -> bool:
         replica = self.replicas.setdefault(name, Replica())
-        self.calls.append(("merge", name, "pushed" if is_pushed else "pulled"))
+        self.calls.append(("merge", name, "pulled" if pushed_by is None else "pushed"))
         if replica.mark != mark:
             return False
         try:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import re
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from node.control import SOCKET_NAME
 from node.control_server import serve_control
 from node.exits import Exit
 from node.home import Home
+from node.run_folder import run_folder
 from tests.mesh.site import WALL_MS
 from tests.node.a_desk import Station, cut, heal, meet, stations
 
@@ -127,10 +130,15 @@ async def test_the_line_of_freshness_says_who_cannot_be_heard(two: list[Shell]) 
     meet(every)
     cut(every)
     last = (await one.says("world", "list", "asset")).splitlines()[-1]
-    assert last.startswith("as of ") and "; b unreachable since " in last
+    assert re.fullmatch(r"as of \S+ for what b writes, unreachable since then", last)
+    await one.says("world", "set", "asset", "acme/lyon", "type=site")
+    last = (await one.says("world", "list", "asset")).splitlines()[-1]
+    assert re.fullmatch(r"as of \S+ for what b writes, unreachable since then; as of now for the rest", last)
     await one.says("world", "set", "asset", "acme", "type=site")
     last = (await one.says("world", "list", "asset", "--author", "a")).splitlines()[-1]
-    assert last == "as of now; another member is away and may know more"
+    assert (
+        last == "as of now for what members write that can be heard; another member is away and may know more"
+    )
 
 
 async def test_more_than_is_shown_can_be_gone_on_with(one: Shell) -> None:
@@ -186,26 +194,59 @@ async def test_documents_proof_and_budget_are_tables(two: list[Shell]) -> None:
 async def test_a_diverged_document_is_the_exit_code_of_the_proof(
     one: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    member = {"node": "n", "name": "b", "standing": "diverged", "as_of_ms": 1_000}
     proof = {
-        "documents": [
-            {
-                "document": "asset",
-                "records": 1,
-                "members": [{"name": "b", "standing": "diverged"}, {"name": "c", "standing": "equal"}],
-            }
-        ],
+        "documents": [{"document": "asset", "records": 1, "members": [member]}],
         "equal": False,
         "diverged": True,
-        "at_ms": 0,
+        "at_ms": 4_000,
+        "freshness": {"unreachable": []},
     }
     monkeypatch.setattr("node.cli.world.call", lambda *_: proof)
     said = await one.says("world", "verify", code=Exit.UNHEALTHY)
-    assert cells(said) == [["asset", "1", "diverged", "equal"]]
-    assert "repair themselves" in said
+    assert cells(said) == [["asset", "1", "diverged"]]
+    assert said.splitlines()[-2:] == [
+        "DIVERGED: asset; this repairs itself within seconds",
+        "  next: ask again in a minute; if it still says so: fieldmesh check",
+    ]
 
 
-async def test_the_live_views_address_needs_a_running_node(one: Shell) -> None:
+async def test_the_proof_names_who_cannot_be_heard_and_ends_with_a_verdict(two: list[Shell]) -> None:
+    one, other = two
+    every = [shell.station for shell in two]
+    await other.says("world", "set", "asset", PRESS, "type=press")
+    meet(every, 20)
+    lines = (await one.says("world", "verify")).splitlines()
+    assert re.fullmatch(r"  b: as of \S+, \S+ s ago", lines[-2])
+    assert lines[-1] == "equal on every member"
+    cut(every)
+    lines = (await one.says("world", "verify")).splitlines()
+    assert re.fullmatch(r"  b unreachable since \S+: as of \S+, .+ ago", lines[-3])
+    assert lines[-2:] == [
+        "equal on every member that can be heard; not known of b",
+        "  b will be made equal once heard again; fieldmesh check says what is in the way",
+    ]
+
+
+async def test_the_live_views_address_needs_an_open_view(one: Shell) -> None:
+    one.station.handlers["status"] = nothing
     assert "no live view is open" in await one.says("world", "live", code=Exit.NOT_RUNNING)
+
+
+async def test_the_address_that_a_killed_node_has_left_behind_is_not_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run_folder(tmp_path)
+    (folder / "api-token").write_text("secret\n")
+    (folder / "api-address").write_text("127.0.0.1:8765\n")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(folder / SOCKET_NAME))
+    said = await Shell(stations(1)[0], tmp_path, capsys).json("world", "live", code=Exit.NOT_RUNNING)
+    assert said["error"]["message"] == f"no node is running in {tmp_path}"
+
+
+async def nothing() -> dict[str, Any]:
+    return {}
 
 
 async def test_a_node_that_does_not_run_is_said_so(

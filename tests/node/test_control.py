@@ -5,6 +5,7 @@ import contextlib
 import json
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-from node import control_server
+from node import control, control_server
 from node.control import REQUEST_BYTES_MAX, SOCKET_NAME, call, stream
 from node.control_server import CONNECTIONS_MAX, Handler, serve_control
 from node.errors import FieldmeshError
@@ -73,6 +74,7 @@ async def picky(*, name: str) -> dict[str, Any]:
 async def count(upto: int) -> AsyncIterator[dict[str, Any]]:
     for number in range(upto):
         yield {"number": number}
+        await asyncio.sleep(0)  # as those do that let the node do its other work
 
 
 async def test_a_question_is_answered_with_its_arguments(home: Path) -> None:
@@ -305,3 +307,65 @@ async def test_an_answer_that_is_not_understood_is_said_so(home: Path, answer: b
     async with server:
         error = await refused(home, "status")
     assert (error.message, error.exit_code) == ("the node's answer is not understood", Exit.INTERNAL)
+
+
+async def test_streams_one_after_the_other_leave_no_error_behind(home: Path) -> None:
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    async with serving(home, count=count, echo=echo) as path:
+        for _ in range(3):
+            found = await asyncio.to_thread(lambda: list(stream(home, "count", upto=2)))
+            assert found == [{"number": 0}, {"number": 1}]
+        reader, writer = await asyncio.open_unix_connection(path)
+        for _ in range(3):
+            writer.write(b'{"verb":"count","upto":2}\n')
+            answers = [json.loads(await reader.readline()) for _ in range(3)]
+            assert [answer.get("more", False) for answer in answers] == [True, True, False]
+        writer.write(b'{"verb":"echo"}\n')
+        assert json.loads(await reader.readline()) == {"ok": True, "result": {}}
+        writer.close()
+        await writer.wait_closed()
+    assert errors == []
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "SILENCE_S", 0.3)
+    monkeypatch.setattr(control, "NOTICE_S", 0.05)
+    monkeypatch.setattr(control_server, "PULSE_S", 0.02)
+
+
+async def test_a_node_that_says_that_it_works_on_it_is_waited_for_longer(home: Path, impatient: None) -> None:
+    async def slow() -> dict[str, Any]:
+        await asyncio.sleep(1.0)  # the time itself is the point: three times the silence that is borne
+        return {"done": True}
+
+    async with serving(home, slow=slow):
+        assert await ask(home, "slow", timeout_s=20) == {"done": True}
+
+
+async def test_a_stopped_node_is_given_up_long_before_the_time_that_a_long_list_may_take(
+    home: Path, impatient: None
+) -> None:
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.bind(str(place_of(home)))
+        stopped.listen()  # the kernel takes the call, and nobody reads it
+        error = await refused(home, "tasks_list", timeout_s=60)
+    assert (error.message, error.exit_code) == ("the node did not answer within 0.3 s", Exit.TEMPORARY)
+
+
+@pytest.mark.parametrize(("is_terminal", "said"), [(True, "waiting for the node ...\n"), (False, "")])
+async def test_a_person_at_a_terminal_is_told_once_that_the_node_is_waited_for(
+    is_terminal: bool,
+    said: str,
+    home: Path,
+    impatient: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.bind(str(place_of(home)))
+        stopped.listen()
+        await refused(home, "tasks_list")
+    assert capsys.readouterr() == ("", said)

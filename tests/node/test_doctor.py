@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from crdt_state.own_alarms import SEVERITIES
 from mesh.ids import NodeId
 from mesh.trust import DAY_MS
 from mesh.wire import PathNote, Report
@@ -290,3 +291,28 @@ def test_a_finding_is_a_plain_value() -> None:
     (finding,) = examine(node(isolated=True))
     assert isinstance(finding, Finding)
     assert finding == Finding("isolated", "error", "this node hears nobody", finding.cure)
+
+
+@pytest.mark.parametrize(
+    ("code", "level", "cure"),
+    [
+        ("document-diverged", "error", "fieldmesh world verify"),
+        ("author-equivocates", "error", "fieldmesh member remove"),
+        ("own-writes-forgotten", "warning", "keep it linked"),
+        ("records-in-quarantine", "warning", "fieldmesh quarantine show"),
+        ("records-from-the-future", "warning", "timedatectl"),
+        ("generation-omits", "warning", "fieldmesh version"),
+    ],
+)
+def test_a_standing_alarm_about_the_shared_state_is_a_finding_with_its_cure(
+    code: str, level: str, cure: str
+) -> None:
+    (finding,) = examine(replace(HEALTHY, world_alarms={code: "asset of press-2"}))
+    assert (finding.code, finding.level) == (code, level)
+    assert finding.what.endswith(" (asset of press-2)")
+    assert cure in finding.cure
+
+
+def test_each_alarm_about_the_shared_state_has_a_finding() -> None:
+    found = examine(replace(HEALTHY, world_alarms=dict.fromkeys(SEVERITIES, "so")))
+    assert {each.code for each in found} == set(SEVERITIES)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from crdt_state.own_alarms import OwnAlarms
 from mesh.events import Counted, Event, RemovalRequested, Write
 from mesh.ids import NodeId
 from mesh.roster import RemovalEntry, encode_entry
@@ -84,6 +85,34 @@ async def test_a_second_removal_says_when_the_first_was(home: Home, store: Store
             await verbs_of(node).member_remove(name_or_id)
         said = f"press-2 ({gone}) was removed already, on 2027-01-15 08:00 UTC: scrapped"
         assert caught.value.message == said
+
+
+async def test_what_stands_against_the_shared_state_is_told_by_the_check(home: Home, store: Store) -> None:
+    node = RunningNode(home, Config(), store)
+    state, now = node.app.core.world.state, node.app.now()
+    OwnAlarms(state).tick({"document-diverged": "being repaired: asset"}, now)
+    found = await verbs_of(node).check()
+    (finding,) = [each for each in found["findings"] if each["code"] == "document-diverged"]
+    assert (finding["level"], found["healthy"]) == ("error", False)
+    assert "being repaired: asset" in finding["what"]
+
+
+async def test_a_member_that_is_there_twice_is_named_by_the_check_until_it_is_removed(
+    home: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = RunningNode(home, Config(), store)
+    twin = know_a_member(node, "press-2")
+    monkeypatch.setattr(node.app.core.world, "equivocators", lambda: {twin: ()})
+    found = (await verbs_of(node).check())["findings"]
+    assert [each["what"] for each in found if each["code"] == "author-equivocates"] == [
+        "a member has signed two contents under one number (press-2)"
+    ]
+    authority = node.app.keys.authority
+    assert authority is not None
+    removal = authority.remove(twin, "press-2", "copied", 1_800_000_000_000)
+    node.app.core.state.roster.merge([encode_entry(RemovalEntry(removal))])
+    found = (await verbs_of(node).check())["findings"]
+    assert "author-equivocates" not in [each["code"] for each in found]
 
 
 async def test_rows_that_have_rotted_are_told_by_the_check(

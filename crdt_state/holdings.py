@@ -145,7 +145,7 @@ class Holdings:
     def _counted(self, now: Now) -> list[NodeId]:
         """The other members whose acknowledgement is needed: heard within the absence, or admitted since.
 
-        Less than half of the site counts everybody: it is more likely cut off, or wrong about the date, than left alone.
+        Less than half of the site counts everybody: it is rather cut off, or wrong about the date, than left alone.
         """
         roster, me = self._state.fabric.roster, self._state.fabric.me
         oldest_ms = self._state.ms(now) - self._config.absence_ms

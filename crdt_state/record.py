@@ -6,7 +6,8 @@ again to be checked, so a field that this node does not know costs no signature.
 
 import hashlib
 from base64 import urlsafe_b64encode
-from typing import Annotated, Any, NamedTuple
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +22,7 @@ BODY_DEPTH_MAX = 16  # what people write by hand nests four deep
 OVER_MAX = 256  # versions in one register: as many as a site has writers of one thing
 ITEM_CHARS_MAX = 300  # a UNS path of six levels with generous names
 KEY_CHARS = 16
+SHARED_MAX = 8192  # names of nodes and kinds, and runs, that are kept once
 
 _CONTEXT = b"fieldmesh record\0"
 
@@ -80,18 +82,17 @@ class _Blob(msgspec.Struct, frozen=True, array_like=True):
 class Record:
     """A decoded record. Equal when every signed byte is."""
 
-    __slots__ = ("_body", "_content", "_key", "blob", "dot", "hash", "over", "register", "signature", "time")
+    __slots__ = ("_key", "blob", "body_bytes", "dot", "hash", "over", "register", "signature", "time")
 
     def __init__(self, blob: bytes, signature: bytes, content: _Content) -> None:
         self.blob = blob
         self.signature = signature
-        self.register = Register(content.kind, content.item, content.facet)
-        self.dot = Dot(NodeId(content.author), content.run, content.seq)
+        self.register = Register(_shared(content.kind), content.item, _shared(content.facet))
+        self.dot = _dot(content.author, content.run, content.seq)
         self.time = content.time
-        self.over = tuple(Dot(NodeId(author), run, seq) for author, run, seq in content.over)
+        self.over = tuple(_dot(*each) for each in content.over)
+        self.body_bytes = content.body
         self.hash = int.from_bytes(hashlib.blake2b(blob, digest_size=16).digest(), "big")
-        self._content = content
-        self._body: Body | None = None
         self._key = ""
 
     @property
@@ -100,19 +101,12 @@ class Record:
 
     @property
     def is_deletion(self) -> bool:
-        return self._content.body is None
-
-    @property
-    def body_bytes(self) -> bytes | None:
-        return self._content.body
+        return self.body_bytes is None
 
     @property
     def body(self) -> Body:
-        """The value; empty for a deletion. Callers must not change it: `evolved` makes the next one."""
-        if self._body is None:
-            raw = self._content.body
-            self._body = {} if raw is None else msgspec.msgpack.decode(raw)
-        return self._body
+        """The value, read anew each time: kept, it would take more memory than all the rest. Empty for a deletion."""
+        return {} if self.body_bytes is None else msgspec.msgpack.decode(self.body_bytes)
 
     @property
     def content(self) -> bytes:
@@ -147,6 +141,19 @@ class Record:
 
     def __repr__(self) -> str:
         return f"<{self.register} by {self.dot}>"
+
+
+_Shared = TypeVar("_Shared", str, int)
+
+
+@lru_cache(maxsize=SHARED_MAX)
+def _shared(value: _Shared) -> _Shared:
+    """One object for all that are equal: a hundred thousand records name the same few authors and runs."""
+    return value
+
+
+def _dot(author: str, run: int, seq: int) -> Dot:
+    return Dot(NodeId(_shared(author)), _shared(run), seq)
 
 
 _decode_blob = msgspec.msgpack.Decoder(_Blob).decode

@@ -3,7 +3,7 @@
 The modules in `crdt_state.kinds` know what a kind means; this is the one table of them all.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,8 +26,10 @@ from crdt_state.kinds import (
     policy,
     task,
 )
-from crdt_state.kinds.bodies import disagreements
+from crdt_state.kinds.bodies import check_fields, disagreements
+from crdt_state.kinds.paths import check_path, check_thing
 from crdt_state.kinds.refusal import RefusedError
+from crdt_state.kinds.wanted import text_fields
 from crdt_state.record import Body
 
 KEPT_BY_NODES = ("conflict", "evidence", "generation", "holding")
@@ -47,14 +49,16 @@ class Shown:
 @dataclass(frozen=True, slots=True)
 class Shape:
     show: Callable[[Item, int], Shown]  # at this date (ms)
+    states: tuple[str, ...]  # that an item can be shown in
     models: Mapping[str, type[msgspec.Struct]] = field(default_factory=dict)  # of each facet that is written
     place: Callable[[Item], str] = lambda item: item.name  # the path that it stands at, or its own name
     is_named_by_place: bool = True  # so that the items of a place are a slice of the names
+    check_name: Callable[[str], str] | None = None  # RefusedError for what cannot be a name
 
 
 def shape_of(kind: str) -> Shape:
     """The kind's shape; of an unknown one, what it holds as it stands."""
-    return _SHAPES.get(kind) or Shape(_show_raw)
+    return _SHAPES.get(kind) or Shape(_show_raw, _WRITTEN)
 
 
 def is_at(place: str, path: str) -> bool:
@@ -67,12 +71,33 @@ def check_body(kind: str, facet: str, body: Body) -> tuple[str, ...]:
     model = shape_of(kind).models.get(facet)
     if model is None:
         return ()
-    try:
-        msgspec.convert(body, model)
-    except msgspec.ValidationError as error:
-        raise RefusedError(f"a field cannot have this value ({error})", "correct it and try again") from None
+    check_fields(model, body)
     known = {each.encode_name for each in msgspec.structs.fields(model)}
     return tuple(sorted(body.keys() - known))
+
+
+def check_places(kind: str, item: str, body: Body) -> None:
+    """RefusedError when the item's name, or the place that its body tells, can be none."""
+    shape = shape_of(kind)
+    if shape.check_name is not None:
+        shape.check_name(item)
+    place = body.get("asset")  # of tasks and advisories
+    if not shape.is_named_by_place and isinstance(place, str) and place:
+        check_path(place)
+
+
+def check_states(kinds: Iterable[str], states: Iterable[str]) -> None:
+    """RefusedError when no item of these kinds can be in one of these states. No kinds: whichever."""
+    known = sorted({state for kind in tuple(kinds) or tuple(_SHAPES) for state in shape_of(kind).states})
+    for state in states:
+        if state not in known:
+            raise RefusedError(f"there is no state {state!r}", f"one of: {', '.join(known)}")
+
+
+def typed_as_text(kind: str, facet: str) -> frozenset[str]:
+    """The fields of this facet whose values are text, also when they read as a number."""
+    model = shape_of(kind).models.get(facet)
+    return frozenset() if model is None else text_fields(model)
 
 
 def check_facet(kind: str, facet: str) -> None:
@@ -188,27 +213,47 @@ def _place_of_conflict(item: Item) -> str:
     return str(register[1]) if is_triple and register is not None else ""
 
 
+_WRITTEN = ("written", "deleted")
+
+_WRITTEN = ("written", "deleted")
+
+_WRITTEN = ("written", "deleted")
+
 _SHAPES: dict[str, Shape] = {
-    "asset": Shape(_show_asset, {"": asset.AssetBody}),
-    "fact": Shape(_show_fact, {"": fact.FactBody}),
-    "alarm": Shape(_show_alarm, alarm_life.FACETS),
+    "asset": Shape(_show_asset, ("listed", "deleted"), {"": asset.AssetBody}, check_name=check_path),
+    "fact": Shape(
+        _show_fact,
+        ("known", "disagreeing", "unknown", "withdrawn"),
+        {"": fact.FactBody},
+        check_name=check_thing,
+    ),
+    "alarm": Shape(
+        _show_alarm,
+        tuple(each.value for each in alarm_life.AlarmState),
+        alarm_life.FACETS,
+        check_name=check_thing,
+    ),
     "task": Shape(
         _show_task,
+        tuple(each.value for each in task.TaskState),
         {task.OFFER: task.Offer, task.CLAIM: task.Claim, task.OUTCOME: task.Outcome},
         _place_of_task,
         is_named_by_place=False,
     ),
     "advisory": Shape(
         _show_advisory,
+        ("valid", "past", "withdrawn"),
         {advisory.ADVICE: advisory.Advice, advisory.FEEDBACK: advisory.FeedbackBody},
         _place_of_advisory,
         is_named_by_place=False,
     ),
-    "capability": Shape(_show_capability, {"": capability.CapabilityBody}),
-    "policy": Shape(_show_policy, {"": policy.PolicyBody}),
-    "frame": Shape(_show_frame, {"": frame.FrameBody}),
-    "conflict": Shape(_show_conflict, {}, _place_of_conflict, is_named_by_place=False),
-    "holding": Shape(_show_holding),
-    "generation": Shape(_show_generation),
-    "evidence": Shape(_show_evidence),
+    "capability": Shape(_show_capability, ("announced", "withdrawn"), {"": capability.CapabilityBody}),
+    "policy": Shape(_show_policy, ("set", "revoked"), {"": policy.PolicyBody}),
+    "frame": Shape(_show_frame, ("live", "empty"), {"": frame.FrameBody}),
+    "conflict": Shape(
+        _show_conflict, ("open", "settled"), {}, _place_of_conflict, is_named_by_place=False
+    ),
+    "holding": Shape(_show_holding, _WRITTEN),
+    "generation": Shape(_show_generation, _WRITTEN),
+    "evidence": Shape(_show_evidence, _WRITTEN),
 }

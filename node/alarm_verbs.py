@@ -10,16 +10,18 @@ from crdt_state.item import Change, Item
 from crdt_state.kinds import alarm as _alarm
 from crdt_state.kinds.alarm import AlarmView
 from crdt_state.kinds.alarm_life import AlarmState, Hiding, conditions
+from crdt_state.kinds.bodies import check_said
 from crdt_state.kinds.paths import check_thing
 from crdt_state.kinds.refusal import RefusedError
 from crdt_state.kinds.values import Value
 from crdt_state.queries import LIMIT, Query, facets_of, sources_of
 from mesh.ids import NodeId
-from node.desk import Desk, Result, limited, path_of
+from node.desk import Desk, Result, checked_states, limited, path_of
 from node.errors import FieldmeshError
 from node.exits import Exit
 
 AT_ONCE_MAX = 500  # alarms in one command, which is one event of the core
+MISSING_MAX = 10  # of those that are not there, so many are named
 
 RANKS = (
     AlarmState.UNACKNOWLEDGED,
@@ -76,6 +78,7 @@ class AlarmVerbs:
     ) -> Result:
         """The alarms in the order in which they want attention; `counts` has all of them, by state."""
         desk, limit = self._desk, limited(limit)
+        checked_states("alarm", states)
         rows: list[Row] = []
         sources: dict[NodeId, Source] = {}
         counts: Counter[str] = Counter()
@@ -146,20 +149,21 @@ class AlarmVerbs:
         note: str = "",
         seen: list[str] | None = None,
     ) -> Result:
-        """Acknowledge these, all or none on the disk; those with nothing to acknowledge are named and left out."""
+        """Acknowledge these, all or none on the disk; those with nothing to acknowledge are named and left out.
+
+        One that is not there refuses all.
+        """
         desk = self._desk
-        _check_count(alarms)
         signed = desk.signed(by, login)
         changes: list[Change] = []
         skipped: list[Row] = []
         done: list[str] = []
-        for name in dict.fromkeys(alarms):
-            item = self._known(name)
+        for item in self._all_known(alarms):
             try:
                 changes += _alarm.acknowledge(item, signed, desk.now_ms(), note, seen)
-                done.append(name)
+                done.append(item.name)
             except RefusedError as error:
-                skipped.append({"alarm": name, "why": error.message})
+                skipped.append({"alarm": item.name, "why": error.message})
         if not done:
             raise FieldmeshError(
                 "; ".join(each["why"] for each in skipped), "fieldmesh alarms list shows what stands open"
@@ -169,7 +173,7 @@ class AlarmVerbs:
     async def shelve(
         self, alarms: list[str], for_s: float, reason: str, by: str = "", login: str = ""
     ) -> Result:
-        signed = self._desk.signed(by, login)
+        signed = self._signed_reason(reason, by, login)
         for_ms = int(for_s * 1000)
         return await self._each(
             alarms, lambda item: _alarm.shelve(item, for_ms, reason, signed, self._desk.now_ms())
@@ -179,7 +183,7 @@ class AlarmVerbs:
         return await self._each(alarms, lambda item: _alarm.unshelve(item, self._desk.now_ms()))
 
     async def suppress(self, alarms: list[str], reason: str, by: str = "", login: str = "") -> Result:
-        signed = self._desk.signed(by, login)
+        signed = self._signed_reason(reason, by, login)
         return await self._each(alarms, lambda item: _alarm.suppress(item, reason, signed))
 
     async def unsuppress(self, alarms: list[str], by: str = "", login: str = "") -> Result:
@@ -187,7 +191,7 @@ class AlarmVerbs:
         return await self._each(alarms, lambda item: _alarm.unsuppress(item, signed))
 
     async def out(self, alarms: list[str], reason: str, by: str = "", login: str = "") -> Result:
-        signed = self._desk.signed(by, login)
+        signed = self._signed_reason(reason, by, login)
         return await self._each(alarms, lambda item: _alarm.take_out_of_service(item, reason, signed))
 
     async def back_in(self, alarms: list[str], by: str = "", login: str = "") -> Result:
@@ -198,17 +202,41 @@ class AlarmVerbs:
 
     async def _each(self, alarms: Iterable[str], command: Callable[[Item], tuple[Change, ...]]) -> Result:
         """The same with each of them; one that refuses refuses all."""
-        names = list(dict.fromkeys(alarms))
-        _check_count(names)
-        items = [self._known(name) for name in names]
-        with self._desk.kindly():
-            changes = [change for item in items for change in command(item)]
-        return await self._done(names, changes)
+        items = self._all_known(alarms)
+        try:
+            with self._desk.kindly():
+                changes = [change for item in items for change in command(item)]
+        except FieldmeshError as error:
+            raise _nothing_changed(error, len(items)) from None
+        return await self._done([item.name for item in items], changes)
 
     async def _done(self, names: Iterable[str], changes: Iterable[Change]) -> Result:
         dots = await self._desk.write(list(changes))
         rows = [self._row(self._desk.item("alarm", name)) for name in names]
         return {"alarms": rows, "dots": dots}
+
+    def _all_known(self, alarms: Iterable[str]) -> list[Item]:
+        """Each once; FieldmeshError that names those that are not there, and nothing is done with the others."""
+        names = list(dict.fromkeys(alarms))
+        _check_count(names)
+        if len(names) == 1:
+            return [self._known(names[0])]
+        view = self._desk.view
+        missing = [name for name in names if view.item("alarm", name) is None]
+        if missing:
+            error = FieldmeshError(
+                f"there is no alarm called {', '.join(missing[:MISSING_MAX])}",
+                "fieldmesh alarms list --all shows them; repeat the command without these",
+                Exit.USAGE,
+            )
+            raise _nothing_changed(error, len(names))
+        return [self._known(name) for name in names]
+
+    def _signed_reason(self, reason: str, by: str, login: str) -> str:
+        """Who gives the reason; FieldmeshError when there is none."""
+        with self._desk.kindly(Exit.USAGE):
+            check_said(reason, "reason")
+        return self._desk.signed(by, login)
 
     def _known(self, name: str) -> Item:
         return self._desk.known("alarm", name, "alarms list --all")
@@ -259,6 +287,12 @@ def _hidden(view: AlarmView) -> Row | None:
     """Why the alarm is out of sight, when it is."""
     why: Hiding | None = view.out_of_service or view.suppressed or view.shelved
     return None if why is None else {"reason": why.reason, "by": why.by, "until_ms": why.until_ms}
+
+
+def _nothing_changed(error: FieldmeshError, count: int) -> FieldmeshError:
+    """The same, said so that nobody believes that the others were done."""
+    said = f"{error.message}; none of the {count} alarms was changed" if count > 1 else error.message
+    return FieldmeshError(said, error.cure, error.exit_code)
 
 
 def _check_count(alarms: Iterable[str]) -> None:

@@ -84,7 +84,7 @@ class ConflictVerbs:
     # -- inside
 
     def _known(self, name: str) -> Item:
-        return self._desk.known("conflict", name, "conflicts list --settled")
+        return self._desk.known_by_beginning("conflict", name, "conflicts list --settled")
 
     def _refuse_overtaken(self, name: str, entry: Row, register: Register) -> None:
         """FieldmeshError when something that is no side of the conflict stands now."""

@@ -15,10 +15,12 @@ import msgspec
 from crdt_state.freshness import Presence, Source, freshness
 from crdt_state.item import Change, Item
 from crdt_state.kinds import KINDS
+from crdt_state.kinds.paths import check_path, check_thing
 from crdt_state.kinds.refusal import RefusedError
 from crdt_state.kinds.values import Value
 from crdt_state.queries import LIMIT, LIMIT_MAX, Query, Row, Slice, find, scan
 from crdt_state.record import RecordError, encode_body
+from crdt_state.shapes import check_states
 from crdt_state.view import View
 from mesh.events import (
     Event,
@@ -41,6 +43,7 @@ from node.newsroom import Newsroom
 
 DONE_WAIT_S = 10.0  # a slow card syncs in a tenth of a second; what takes longer has not worked
 NAME_CHARS_MAX = 120  # of who says that it was they
+NEAR_MAX = 10  # names told of those that a beginning may mean: what fits on a screen
 
 Result = dict[str, Any]
 TagOffer = tuple[str, Value, str, int]  # tag, value, quality, source time in ms
@@ -113,6 +116,21 @@ class Desk:
                 f"there is no {kind} called {name}", f"fieldmesh {command} shows them", Exit.USAGE
             )
         return item
+
+    def known_by_beginning(self, kind: str, name: str, command: str) -> Item:
+        """The item of this name, or the only one whose name, or its part after the day, begins so."""
+        item = self.view.item(kind, name)
+        if item is not None or not name:
+            return item or self.known(kind, name, command)
+        near = [each for each in self.view.items(kind) if _begins(each.name, name)]
+        if len(near) == 1:
+            return near[0]
+        if not near:
+            return self.known(kind, name, command)
+        named = ", ".join(each.name for each in near[:NEAR_MAX]) + (", ..." if len(near) > NEAR_MAX else "")
+        raise FieldmeshError(
+            f"{len(near)} {kind}s begin with {name}: {named}", "give more of the name", Exit.USAGE
+        )
 
     def name(self, node: str) -> str:
         """A member's name, also after its removal."""
@@ -303,8 +321,28 @@ def limited(limit: int) -> int:
 
 
 def path_of(text: str) -> str:
-    """A path as it was typed."""
+    """A path as it was typed, or a thing at one; FieldmeshError when there can be none. Empty: everywhere."""
+    path = trimmed(text)
+    try:
+        if path:
+            check_thing(path) if "#" in path else check_path(path)
+    except RefusedError as error:
+        raise FieldmeshError(error.message, error.cure, Exit.USAGE) from None
+    return path
+
+
+def trimmed(text: str) -> str:
+    """What was typed, without the blanks and slashes around it."""
     return text.strip().strip("/")
+
+
+def checked_states(kind: str, states: Sequence[str]) -> tuple[str, ...]:
+    """The states themselves; FieldmeshError when items of this kind have none such. An empty kind is any."""
+    try:
+        check_states((kind,) if kind else (), states)
+    except RefusedError as error:
+        raise FieldmeshError(error.message, error.cure, Exit.USAGE) from None
+    return tuple(states)
 
 
 async def found_in(desk: Desk, query: Query, limit: int = LIMIT) -> tuple[list[Row], list[Source]]:
@@ -340,6 +378,10 @@ def _packed(change: Change) -> bytes | None:
     except RecordError as error:
         message, cure, exit_code = REFUSALS[error.reason]
         raise FieldmeshError(message, cure, exit_code) from None
+
+
+def _begins(name: str, beginning: str) -> bool:
+    return name.startswith(beginning) or name.partition("-")[2].startswith(beginning)
 
 
 def _is_for_stewards(change: Change) -> bool:

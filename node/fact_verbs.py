@@ -5,9 +5,10 @@ from typing import Any
 
 from crdt_state.item import Item
 from crdt_state.kinds import fact as _fact
-from crdt_state.kinds.values import Quality, Value
+from crdt_state.kinds.paths import check_thing
+from crdt_state.kinds.values import Quality, Value, heard
 from crdt_state.queries import LIMIT, Query, sources_of
-from node.desk import Desk, Result, found_in, limited, path_of
+from node.desk import Desk, Result, checked_states, found_in, limited, path_of
 from node.errors import FieldmeshError
 from node.exits import Exit
 
@@ -38,7 +39,9 @@ class FactVerbs:
     ) -> Result:
         """Facts by name; of those on which observers disagree, what each says."""
         desk = self._desk
-        query = Query(("fact",), path_of(path), states=tuple(states), standing_only=not states)
+        query = Query(
+            ("fact",), path_of(path), states=checked_states("fact", states), standing_only=not states
+        )
         rows, sources = await found_in(desk, query, limited(limit))
         facts = [self._row(desk.item("fact", row["item"]), row["state"]) for row in rows]
         return {"facts": facts, "freshness": desk.freshness(sources)}
@@ -56,12 +59,17 @@ class FactVerbs:
         observed_ms: int | None = None,
         fresh_s: float = FRESH_S,
     ) -> Result:
-        """Say what this node sees. It replaces what this node said before, and nobody else's word."""
+        """Say what this node sees. It replaces what this node said before, and nobody else's word.
+
+        No value is never good: null is how what is not a number crosses the control socket.
+        """
         desk = self._desk
         observed_ms = desk.now_ms() if observed_ms is None else observed_ms
-        with desk.kindly():
+        value, trust = heard(value, _quality(quality))
+        with desk.kindly(Exit.USAGE):
+            check_thing(fact)
             changes = _fact.observe(
-                desk.item("fact", fact), desk.me, value, observed_ms, _quality(quality), int(fresh_s * 1000)
+                desk.item("fact", fact), desk.me, value, observed_ms, trust, int(fresh_s * 1000)
             )
         dots = await desk.write(changes)
         return {"fact": self._row(desk.item("fact", fact)), "dots": dots}

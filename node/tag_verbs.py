@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from crdt_state.kinds.frame_writer import TAGS_MAX
-from crdt_state.kinds.values import Quality, Value
+from crdt_state.kinds.values import Quality, Value, heard
 from node.desk import Desk, Result
 from node.errors import FieldmeshError
 from node.exits import Exit
@@ -28,7 +28,10 @@ class TagVerbs:
         source_ms: int = 0,
         gone: list[str] = [],  # noqa: B006 - only read; it comes from a JSON request
     ) -> Result:
-        """Offer values for this node's live frame; the frame is written when the tags' settings say so."""
+        """Offer values for this node's live frame; the frame is written when the tags' settings say so.
+
+        A tag may have any printable name. It is shown at its place only if the name begins with a path.
+        """
         if len(values) + len(gone) > TAGS_AT_ONCE_MAX:
             raise FieldmeshError(
                 f"at most {TAGS_AT_ONCE_MAX} tags at a time",
@@ -39,7 +42,7 @@ class TagVerbs:
             known = ", ".join(each.value for each in Quality)
             raise FieldmeshError(f"there is no quality {quality!r}", f"use one of: {known}", Exit.USAGE)
         at_ms = source_ms or self._desk.now_ms()
-        offered = [(tag, value, quality, at_ms) for tag, value in values.items()]
+        offered = [(tag, *_heard(value, quality), at_ms) for tag, value in values.items()]
         refused = await self._desk.offer(offered, gone)
         if refused:
             named = ", ".join(refused[:3]) + (f" and {len(refused) - 3} more" if len(refused) > 3 else "")
@@ -50,3 +53,8 @@ class TagVerbs:
                 Exit.FAILURE,
             )
         return {"tags": len(offered), "gone": len(gone)}
+
+
+def _heard(value: Value, quality: str) -> tuple[Value, str]:
+    told, trust = heard(value, Quality(quality))
+    return told, trust.value

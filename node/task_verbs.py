@@ -13,8 +13,7 @@ from crdt_state.kinds.task import TaskState
 from crdt_state.queries import LIMIT, Query, facets_of, sources_of
 from mesh.hybrid import time_of
 from mesh.ids import NodeId
-from node.desk import Desk, Result, limited, path_of
-from node.errors import FieldmeshError
+from node.desk import Desk, Result, checked_states, limited, path_of
 from node.exits import Exit
 from node.members import the_member
 
@@ -59,6 +58,7 @@ class TaskVerbs:
     ) -> Result:
         """The most urgent first; `counts` has all of them, by state."""
         desk, limit = self._desk, limited(limit)
+        checked_states("task", states)
         wanted_owner = desk.me if mine else the_member(desk.roster, owner) if owner else None
         rows: list[Row] = []
         sources: dict[NodeId, Source] = {}
@@ -141,11 +141,13 @@ class TaskVerbs:
             changes = _task.release(item, self._desk.me, self._desk.now_ms())
         return await self._written(item.name, changes)
 
-    async def hand(self, task: str, to: str, lease_s: float = LEASE_S) -> Result:
+    async def hand(self, task: str, to: str, lease_s: float | None = None) -> Result:
+        """Without a lease the other has it for what is left of this node's."""
         item = self._known(task)
         node = the_member(self._desk.roster, to)
         with self._desk.kindly():
-            changes = _task.hand_over(item, self._desk.me, node, self._time(), _ms(lease_s))
+            lease_ms = None if lease_s is None else _ms(lease_s)
+            changes = _task.hand_over(item, self._desk.me, node, self._time(), lease_ms)
         return await self._written(item.name, changes)
 
     # -- ending
@@ -174,19 +176,7 @@ class TaskVerbs:
         return time_of(self._desk.now_ms())
 
     def _known(self, name: str) -> Item:
-        """The task of this name, or of the one whose number begins so."""
-        desk = self._desk
-        item = desk.view.item("task", name)
-        if item is not None:
-            return item
-        near = [each for each in desk.view.items("task") if _number(each.name).startswith(name) and name]
-        if len(near) > 1:
-            raise FieldmeshError(
-                f"{len(near)} tasks begin with {name}",
-                "give more of the name: fieldmesh tasks list",
-                Exit.USAGE,
-            )
-        return near[0] if near else desk.known("task", name, "tasks list --all")
+        return self._desk.known_by_beginning("task", name, "tasks list --all")
 
     def _row(self, item: Item) -> Row:
         now_ms = self._desk.now_ms()
@@ -219,11 +209,6 @@ def _rank(row: Row) -> tuple[int, int, str]:
     state = TaskState(row["state"])
     place = RANKS.index(state) if state in RANKS else len(RANKS)
     return (-row["priority"] if place < len(RANKS) else 0, place, row["task"])
-
-
-def _number(name: str) -> str:
-    """A task's name without its day."""
-    return name.partition("-")[2]
 
 
 def _ms(seconds: float) -> int:

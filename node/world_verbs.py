@@ -11,10 +11,10 @@ from crdt_state.kinds import KINDS
 from crdt_state.kinds.paths import children_of
 from crdt_state.queries import LIMIT, Query, Row, facets_of, row_of, sources_of, tags_at
 from crdt_state.record import Register
-from crdt_state.shapes import check_body, check_facet
+from crdt_state.shapes import check_body, check_facet, check_places
 from node.alarm_verbs import AlarmVerbs, urgency
 from node.conflict_verbs import ConflictVerbs
-from node.desk import Desk, Driver, Result, found_in, limited, path_of
+from node.desk import Desk, Driver, Result, checked_states, found_in, limited, path_of, trimmed
 from node.errors import FieldmeshError
 from node.exits import Exit
 from node.fact_verbs import FactVerbs
@@ -26,7 +26,8 @@ from node.world_streams import exported, watched
 
 CHILDREN_MAX = 200  # places below a place; who wants more asks for a list
 TAGS_MAX = 500  # live values shown with a place
-SCAN_LIMIT = 5_000  # assets looked at for the places below
+SCAN_LIMIT = 5_000  # items of a kind looked at for a place: the totals do not go beyond it
+PLACED = ("fact", "alarm", "task", "advisory")  # what is shown with a place, beside its asset and live values
 
 
 class WorldVerbs:
@@ -61,39 +62,52 @@ class WorldVerbs:
     # -- reading
 
     async def place(self, path: str = "") -> Result:
-        """All that is known at a path and below: the asset, live values, facts, standing alarms, open tasks."""
-        desk, path = self._desk, path_of(path)
+        """All that is known at a path and below: the asset, live values, facts, standing alarms, open tasks.
+
+        Of each it tells how many there are in all (`tags_total`), whether or not there is room to show them.
+        """
+        desk, path = self._desk, trimmed(path)
         now_ms = desk.now_ms()
         item = desk.view.item("asset", path)
         item = None if item is None or item.is_deleted else item
         tags, sources = tags_at(desk.view, path, now_ms)
         found: dict[str, list[Row]] = {}
-        for kind in ("asset", "fact", "alarm", "task", "advisory"):
-            limit = SCAN_LIMIT if kind == "asset" else LIMIT
+        for kind in ("asset", *PLACED):
             query = Query((kind,), path, standing_only=True)
-            found[kind], more = await found_in(desk, query, limit)
+            found[kind], more = await found_in(desk, query, SCAN_LIMIT)
             sources += more
         below = children_of((row["item"] for row in found["asset"]), path)
+        below = tuple(each for each in below if each != path)
         if path and item is None and not tags and not any(found.values()):
+            path_of(path)  # which refuses what can be no path; tags may be named as they like
             raise FieldmeshError(
                 f"nothing is known at {path}", "fieldmesh world list asset shows the places", Exit.USAGE
             )
         return {
             "path": path,
             "asset": None if item is None else self._named(row_of(item, now_ms)),
-            "below": [each for each in below if each != path][:CHILDREN_MAX],
+            "below": list(below[:CHILDREN_MAX]),
+            "below_total": len(below),
             "tags": [{**tag, "on": desk.name(tag["by"])} for tag in tags[:TAGS_MAX]],
-            "facts": self._all_named(found["fact"]),
-            "alarms": self._all_named(sorted(found["alarm"], key=_urgency)),
-            "tasks": self._all_named(found["task"]),
-            "advisories": self._all_named(found["advisory"]),
+            "tags_total": len(tags),
+            "facts": self._all_named(found["fact"][:LIMIT]),
+            "facts_total": len(found["fact"]),
+            "alarms": self._all_named(sorted(found["alarm"], key=_urgency)[:LIMIT]),
+            "alarms_total": len(found["alarm"]),
+            "tasks": self._all_named(found["task"][:LIMIT]),
+            "tasks_total": len(found["task"]),
+            "advisories": self._all_named(found["advisory"][:LIMIT]),
+            "advisories_total": len(found["advisory"]),
             "freshness": desk.freshness(sources),
         }
 
     async def get(self, kind: str, item: str) -> Result:
-        """One item: as it is understood, and every concurrent version of its facets."""
+        """One item: as it is understood, and every concurrent version of its facets.
+
+        What is named after a node's id may be asked for by the member's name.
+        """
         desk = self._desk
-        found = desk.view.item(kind, item)
+        found = desk.view.item(self._kind(kind), self._owner(kind, item))
         if found is None:
             raise FieldmeshError(
                 f"there is no {kind} called {item}", f"fieldmesh world list {kind} shows them", Exit.USAGE
@@ -153,6 +167,8 @@ class WorldVerbs:
             check_facet(kind, facet)
             if body is not None and merge:
                 body = evolved(desk.item(kind, item).value(facet), **body)
+            if body is not None:  # what has an impossible name may still be deleted
+                check_places(kind, item, body)
             unknown = () if body is None else check_body(kind, facet, body)
         if body is None and desk.view.item(kind, item) is None:
             raise FieldmeshError(
@@ -219,7 +235,7 @@ class WorldVerbs:
         node = the_author(self._desk.roster, author) if author else ""
         kinds = (self._kind(kind),) if kind else ()
         is_standing = not closed and not states
-        return Query(kinds, path_of(path), node, tuple(states), standing_only=is_standing)
+        return Query(kinds, path_of(path), node, checked_states(kind, states), standing_only=is_standing)
 
     def _kind(self, kind: str) -> str:
         """A kind that this release knows, or of which records are carried."""
@@ -229,6 +245,13 @@ class WorldVerbs:
                 f"there is no kind {kind!r}", f"one of: {', '.join(dict.fromkeys(known))}", Exit.USAGE
             )
         return kind
+
+    def _owner(self, kind: str, item: str) -> str:
+        """The item's name: of what a node alone writes, the id of the member that is called so."""
+        roster = self._desk.roster
+        if KINDS.get(kind).writers != "owner" or roster.find(item) is None:
+            return item
+        return the_author(roster, item)
 
     def _generation(self, document: str) -> int:
         value = self._desk.item("generation", document).value() or {}

@@ -9,6 +9,7 @@ import msgspec
 from crdt_state.item import Change, Item, Versions, evolved
 from crdt_state.kind import Kind
 from crdt_state.kinds.refusal import RefusedError
+from crdt_state.kinds.wanted import misfit
 from crdt_state.record import Body, Record, Register
 from mesh.hybrid import ms_of
 from mesh.ids import NodeId
@@ -113,11 +114,17 @@ def described(model: type[B], old: Mapping[str, object] | None, fields: Mapping[
     """A body with these fields changed. RefusedError when one that this node knows has a value that cannot be."""
     body = evolved(old, **fields)
     known = {field.encode_name for field in msgspec.structs.fields(model)}
-    try:
-        msgspec.convert({name: body[name] for name in fields if name in known & body.keys()}, model)
-    except msgspec.ValidationError as error:
-        raise RefusedError(f"a field cannot have this value ({error})", "correct it and try again") from None
+    check_fields(model, {name: body[name] for name in fields if name in known & body.keys()})
     return body
+
+
+def check_fields(model: type[B], fields: Mapping[str, object]) -> None:
+    """RefusedError when a field that this node knows has a value that cannot be."""
+    try:
+        msgspec.convert(fields, model)
+    except msgspec.ValidationError:
+        why = misfit(model, fields)
+        raise RefusedError(f"a field cannot have this value: {why}", "correct it and try again") from None
 
 
 def check_day(kind: Kind, item: Item) -> None:

@@ -24,6 +24,7 @@ from crdt_state.kinds.bodies import (
     read_heads,
     read_winner,
 )
+from crdt_state.kinds.paths import check_path
 from crdt_state.kinds.refusal import RefusedError
 from mesh.hybrid import ms_of
 from mesh.ids import NodeId, is_node_id
@@ -135,6 +136,8 @@ def offer(
     """Ask for something to be done; offering again says it anew, also after a withdrawal."""
     check_day(KIND, item)
     check_said(title, "title")
+    if asset:
+        check_path(asset)
     if read_winner(item, Outcome, OUTCOME)[0].status:
         raise RefusedError(f"the task {item.name} has ended", "offer a new one")
     fields = {
@@ -168,13 +171,17 @@ def release(item: Item, me: NodeId, now_ms: int) -> tuple[Change, ...]:
     return change(item, CLAIM, None)
 
 
-def hand_over(item: Item, me: NodeId, to: NodeId, time: int, lease_ms: int) -> tuple[Change, ...]:
-    """Give the task to another, who has it from now for so long."""
-    _check_lease(lease_ms)
+def hand_over(
+    item: Item, me: NodeId, to: NodeId, time: int, lease_ms: int | None = None
+) -> tuple[Change, ...]:
+    """Give the task to another, who has it from now for so long; without a time, for what is left of the lease."""
+    if lease_ms is not None:
+        _check_lease(lease_ms)
     held = _check_held(item, me, ms_of(time))
     if not is_node_id(to) or to == me:
         raise RefusedError(f"the task cannot be handed to {to!r}", "name another member by its node id")
-    return _claimed(item, me, _since(held), ms_of(time) + lease_ms, to)
+    until_ms = _until_ms(held) if lease_ms is None else ms_of(time) + lease_ms
+    return _claimed(item, me, _since(held), until_ms, to)
 
 
 def done(item: Item, me: NodeId, now_ms: int, note: str = "", by: str = "") -> tuple[Change, ...]:

@@ -22,6 +22,13 @@ def settled(value: Value, quality: Quality) -> tuple[Value, Quality]:
     return value, quality
 
 
+def heard(value: Value, quality: Quality) -> tuple[Value, Quality]:
+    """The same of what came as JSON, where null may have been such a number: no value is bad, or stale."""
+    if value is None and quality is not Quality.STALE:
+        return None, Quality.BAD
+    return settled(value, quality)
+
+
 def is_same(one: Value, other: Value) -> bool:
     """Whether two values say the same: 1 and 1.0 do, 1 and true do not."""
     return isinstance(one, bool) == isinstance(other, bool) and one == other

@@ -22,9 +22,9 @@ from node.cli.shown import (
     severity,
     under_option,
 )
+from node.cli.typed import measured
 from node.cli.types import duration
 from node.cli.words import ago
-from node.cli.world import value_of
 from node.control import call
 from node.exits import Exit
 
@@ -158,7 +158,7 @@ def ack(
     home: Path,
     as_json: bool,
 ) -> None:
-    """Acknowledge: somebody has seen it.
+    """Acknowledge: somebody has seen it. If one of them is not there, none is acknowledged.
 
     \b
     fieldmesh alarms ack acme/lyon/hall-1/line-2/press#oil-hot --by anna --note "fan was blocked"
@@ -261,7 +261,7 @@ def _unacknowledged(home: Path, under: str) -> list[str]:
 
 
 def _scalar(text: str) -> Any:
-    value = value_of(text)
+    value = measured(text)
     return text if isinstance(value, list | dict) else value
 
 

@@ -25,6 +25,8 @@ from node.control import call
 def conflicts() -> None:
     """The ledger of conflicts: nothing that lost is thrown away until somebody has settled it.
 
+    A CONFLICT may be named by any beginning that no other has.
+
     \b
     fieldmesh conflicts list
     fieldmesh conflicts show 20270115-3f0c7a12b4d5

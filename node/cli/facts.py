@@ -16,8 +16,8 @@ from node.cli.shown import (
     said,
     under_option,
 )
+from node.cli.typed import NegativeNumbers, measured
 from node.cli.types import duration
-from node.cli.world import value_of
 from node.control import call
 from node.exits import Exit
 
@@ -58,7 +58,7 @@ def show(fact: str, home: Path, as_json: bool) -> None:
     emit(result, as_json, lambda: _show(result))
 
 
-@facts.command()
+@facts.command(cls=NegativeNumbers)
 @click.argument("fact")
 @click.argument("value")
 @click.option("--text", is_flag=True, help="VALUE is text, even if it reads as a number.")
@@ -79,8 +79,9 @@ def observe(fact: str, value: str, text: bool, quality: str, fresh: float, home:
     \b
     fieldmesh facts observe acme/lyon/hall-1/line-2/press#running true
     fieldmesh facts observe acme/lyon/hall-1/store#drums-of-oil 4 --fresh 8h
+    fieldmesh facts observe acme/lyon/hall-1/store#celsius -4.5
     """
-    seen: Any = value if text else value_of(value)
+    seen: Any = value if text else measured(value)
     if isinstance(seen, list | dict):
         fail("a fact has one value: a number, true, false, or text", "--text takes it as text", Exit.USAGE)
     result = call(home, "facts_observe", WRITE_S, fact=fact, value=seen, quality=quality, fresh_s=fresh)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from node.cli.output import emit, home_option, json_option
-from node.cli.world import value_of
+from node.cli.typed import measured
 from node.control import call
 
 
@@ -17,6 +17,8 @@ from node.control import call
 @json_option
 def feed(values: tuple[str, ...], quality: str, gone: bool, home: Path, as_json: bool) -> None:
     """Tell the current values of tags on this machine; every node then shows them.
+
+    A TAG may have any printable name; it is shown at its place only if the name begins with a path.
 
     \b
     fieldmesh feed acme/lyon/hall-1/line-2/press/oil-temp=63.5 acme/lyon/hall-1/line-2/press/state=running
@@ -31,4 +33,4 @@ def _pair(text: str) -> tuple[str, object]:
     tag, equals, value = text.partition("=")
     if not tag or not equals:
         raise click.UsageError(f"{text!r} is not TAG=VALUE")
-    return tag, value_of(value)
+    return tag, measured(value)

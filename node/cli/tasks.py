@@ -41,7 +41,7 @@ note_option = click.option("--note", default="", help="What was found or done.")
 
 @click.group()
 def tasks() -> None:
-    """Tasks: offered to all, claimed for a time by one node. A TASK may be named by the start of its number.
+    """Tasks: offered to all, claimed for a time by one node. A TASK may be named by any beginning that no other has.
 
     \b
     fieldmesh tasks offer "Change the filter" --asset acme/lyon/hall-1/line-2/press --priority high
@@ -158,10 +158,15 @@ def release(task: str, home: Path, as_json: bool) -> None:
 @tasks.command()
 @click.argument("task")
 @click.argument("member")
-@lease_option
+@click.option(
+    "--lease",
+    type=duration(1, LEASE_S_MAX),
+    metavar="DURATION",
+    help="For how long. [default: what is left of this node's lease]",
+)
 @home_option
 @json_option
-def hand(task: str, member: str, lease: float, home: Path, as_json: bool) -> None:
+def hand(task: str, member: str, lease: float | None, home: Path, as_json: bool) -> None:
     """Hand TASK over to another MEMBER."""
     _tell(call(home, "tasks_hand", WRITE_S, task=task, to=member, lease_s=lease), as_json)
 
@@ -205,8 +210,16 @@ def _tell(result: dict[str, Any], as_json: bool) -> None:
 
 
 def _sentence(row: dict[str, Any]) -> str:
-    has = f" by {row['owner_name']} until {moment(row['lease_until_ms'])}" if row["owner"] else ""
-    return f"{row['task']}: {row['state']}{has}"
+    return f"{row['task']}: {row['state']}{_holder(row)}"
+
+
+def _holder(row: dict[str, Any]) -> str:
+    if not row["owner"]:
+        return ""
+    until = moment(row["lease_until_ms"])
+    if row["state"] == "expired":
+        return f"; {row['owner_name']} held it until {until}"
+    return f" by {row['owner_name']} until {until}"
 
 
 def _show_list(result: dict[str, Any], under: str) -> None:

@@ -1,6 +1,5 @@
 """`fieldmesh world`: what is shared by all nodes, read and written on this one."""
 
-import json
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +9,7 @@ import click
 
 from node.cli.output import emit, fail, home_option, json_option, print_json
 from node.cli.proof_words import member_lines, verdict_lines
+from node.cli.typed import json_of, value_of
 from node.cli.shown import (
     LIST_S,
     WRITE_S,
@@ -26,6 +26,7 @@ from node.cli.words import ago
 from node.control import call, stream
 from node.exits import Exit
 
+NAMES = {"below": "places below"}
 WATCH_S = 90.0  # the node says something every twenty seconds, if only that nothing has changed
 
 
@@ -47,7 +48,7 @@ def world() -> None:
 @home_option
 @json_option
 def get(words: tuple[str, ...], home: Path, as_json: bool) -> None:
-    """Show all that is known at PATH and below, or one ITEM of a KIND.
+    """Show all that is known at PATH and below, with the places one level below it, or one ITEM of a KIND.
 
     \b
     fieldmesh world get acme/lyon/hall-1/line-2
@@ -76,13 +77,15 @@ def set_(
 ) -> None:
     """Write an ITEM: some of its fields, all of it as a JSON object, or null to delete it.
 
+    In FIELD=VALUE a number, true or false is text where the kind's field is text; FIELD=null takes the field away.
+
     \b
     fieldmesh world set asset acme/lyon/hall-1/line-2/press type=press range_high=250
     fieldmesh world set asset acme/lyon/hall-1/line-2/press '{"type": "press"}'
     fieldmesh world set policy egress '{"rules": {"egress_allowed": false}}'
     fieldmesh world set asset acme/lyon/hall-1/line-2/press null
     """
-    body, is_merged = _body_of(values)
+    body, is_merged = _body_of(kind, facet, values)
     result = call(
         home, "world_set", WRITE_S, kind=kind, item=item, facet=facet, body=body, merge=merge or is_merged
     )
@@ -224,35 +227,31 @@ def live(home: Path, as_json: bool) -> None:
 # ---------------------------------------------------------------- what was typed
 
 
-def _body_of(values: tuple[str, ...]) -> tuple[dict[str, Any] | None, bool]:
+def _body_of(kind: str, facet: str, values: tuple[str, ...]) -> tuple[dict[str, Any] | None, bool]:
     """The body, and whether it is only some of the fields."""
     if len(values) == 1 and "=" not in values[0].partition("{")[0]:
         return _object(sys.stdin.read() if values[0] == "-" else values[0]), False
+    from crdt_state.shapes import typed_as_text  # here: it reads all the kinds, and other commands need none
+
+    texts = typed_as_text(kind, facet)
     fields = {}
     for word in values:
         name, mark, text = word.partition("=")
         if not mark or not name:
             fail(f"{word!r} is no FIELD=VALUE", "fieldmesh world set --help", Exit.USAGE)
-        fields[name] = value_of(text)
+        value = value_of(text)
+        fields[name] = text if name in texts and value is not None and not isinstance(value, str) else value
     return fields, True
 
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        body = json.loads(text)
+        body = json_of(text)
     except ValueError as error:
         fail(f"that is no JSON: {error}", "write FIELD=VALUE, a JSON object, or null", Exit.USAGE)
     if body is not None and not isinstance(body, dict):
         fail("an item is a JSON object with named fields", "write FIELD=VALUE, or {...}, or null", Exit.USAGE)
     return body
-
-
-def value_of(text: str) -> Any:
-    """What a word means: a number, true, false, null, a list or an object when it reads as one, else text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 # ---------------------------------------------------------------- what is shown
@@ -281,7 +280,27 @@ def _show_place(place: dict[str, Any]) -> None:
             (each["item"], each["fields"]["advice"]["text"], each["on"]) for each in place["advisories"]
         ]
         print_table(("advisory", "text", "on"), advice)
+    for line in _cut_lines(place):
+        click.echo(line)
     print_freshness(place["freshness"])
+
+
+def _cut_lines(place: dict[str, Any]) -> list[str]:
+    """What there is more of than is shown, and which command shows it."""
+    under = f" --under {place['path']}" if place["path"] else ""
+    others = {
+        "tags": "fieldmesh world get frame NODE shows one node's all",
+        "below": f"fieldmesh world list asset{under} shows the places",
+        "facts": f"fieldmesh facts list{under} --limit 5000",
+        "alarms": f"fieldmesh alarms list{under} --limit 5000",
+        "tasks": f"fieldmesh tasks list{under} --limit 5000",
+        "advisories": f"fieldmesh world list advisory{under} --limit 5000",
+    }
+    return [
+        f"{len(place[part])} of {place[f'{part}_total']} {NAMES.get(part, part)}; {command}"
+        for part, command in others.items()
+        if len(place[part]) < place[f"{part}_total"]
+    ]
 
 
 def _show_asset(row: dict[str, Any]) -> None:
@@ -310,6 +329,9 @@ def _task(row: dict[str, Any]) -> tuple[str, ...]:
 def _show_item(row: dict[str, Any]) -> None:
     click.secho(f"{row['kind']} {row['item']}", bold=True)
     click.echo(f"  {row['state']}{_doubts(row)}")
+    if row["kind"] == "frame":
+        _show_frame(row)
+        return
     for facet in row["facets"]:
         for number, version in enumerate(facet["versions"]):
             name = facet["facet"] or "value"
@@ -319,8 +341,21 @@ def _show_item(row: dict[str, Any]) -> None:
     print_freshness(row["freshness"])
 
 
+def _show_frame(row: dict[str, Any]) -> None:
+    """All of its tags; a body of so many is no line to read."""
+    tags = [
+        (name, said(tag["value"]), tag["quality"], moment(tag["source_ms"]))
+        for name, tag in sorted(row["fields"]["tags"].items())
+    ]
+    print_table(("tag", "value", "quality", "measured"), tags)
+    click.secho(f"  written {moment(row['at_ms'])} on {row['on']}  {row['dot']}", dim=True)
+    print_freshness(row["freshness"])
+
+
 def _doubts(row: dict[str, Any]) -> str:
-    conflict = "; written on several sides at once" if row["conflict"] else ""
+    where = {"fact": f"facts show {row['item']}", "alarm": f"alarms show {row['item']}"}
+    see = f"(see: fieldmesh {where.get(row['kind'], 'conflicts list')})"
+    conflict = f"; written on several sides at once {see}" if row["conflict"] else ""
     return conflict + ("" if row["readable"] else "; some of it cannot be read here")
 
 
@@ -336,13 +371,18 @@ def _show_list(result: dict[str, Any]) -> None:
         click.echo("nothing is there")
     else:
         rows = [
-            (each["item"], each["kind"], each["state"], moment(each["at_ms"]), each["on"])
+            (each["item"], each["kind"], _marked(each), moment(each["at_ms"]), each["on"])
             for each in result["items"]
         ]
         print_table(("item", "kind", "state", "written", "on"), rows)
     if result["more"]:
         click.echo(f"there is more: --after {result['more']}")
     print_freshness(result["freshness"])
+
+
+def _marked(row: dict[str, Any]) -> str:
+    """The state, marked when concurrent writes of the item differ."""
+    return f"{row['state']}{' !' if row['conflict'] else ''}"
 
 
 def _line(change: dict[str, Any]) -> str:

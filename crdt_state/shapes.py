@@ -219,6 +219,8 @@ _WRITTEN = ("written", "deleted")
 
 _WRITTEN = ("written", "deleted")
 
+_WRITTEN = ("written", "deleted")
+
 _SHAPES: dict[str, Shape] = {
     "asset": Shape(_show_asset, ("listed", "deleted"), {"": asset.AssetBody}, check_name=check_path),
     "fact": Shape(
@@ -250,9 +252,7 @@ _SHAPES: dict[str, Shape] = {
     "capability": Shape(_show_capability, ("announced", "withdrawn"), {"": capability.CapabilityBody}),
     "policy": Shape(_show_policy, ("set", "revoked"), {"": policy.PolicyBody}),
     "frame": Shape(_show_frame, ("live", "empty"), {"": frame.FrameBody}),
-    "conflict": Shape(
-        _show_conflict, ("open", "settled"), {}, _place_of_conflict, is_named_by_place=False
-    ),
+    "conflict": Shape(_show_conflict, ("open", "settled"), {}, _place_of_conflict, is_named_by_place=False),
     "holding": Shape(_show_holding, _WRITTEN),
     "generation": Shape(_show_generation, _WRITTEN),
     "evidence": Shape(_show_evidence, _WRITTEN),

@@ -318,8 +318,15 @@ class World:
         for key, (_, last) in list(self._diverged.items()):
             if self._now - last >= DIVERGED_FORGET_S:
                 del self._diverged[key]
+        findings: dict[str, str] = {}
         names = sorted({name for name, _ in self._diverged_now()})
-        return {"document-diverged": f"being repaired: {', '.join(names)}"} if names else {}
+        if names:
+            findings["document-diverged"] = f"being repaired: {', '.join(names)}"
+        roster = self._fabric.roster
+        liars = sorted(roster.name(node) for node in self.equivocators() if not roster.is_removed(node))
+        if liars:
+            findings["author-equivocates"] = f"two contents under one number, signed by {', '.join(liars)}"
+        return findings
 
 
 def _is_by(updates: Sequence[bytes], pen: int | None) -> bool:

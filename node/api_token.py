@@ -27,8 +27,13 @@ def shown_api(folder: Path, token: str, host: str, port: int) -> Iterator[None]:
             write_file(folder / name, text.encode() + b"\n")
         yield
     finally:
-        for name in files:
-            (folder / name).unlink(missing_ok=True)
+        hide_api(folder)
+
+
+def hide_api(folder: Path) -> None:
+    """What a run that was killed has left behind."""
+    for name in (TOKEN_FILE, ADDRESS_FILE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def new_token() -> str:

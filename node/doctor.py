@@ -318,9 +318,8 @@ _SHARED_STATE = (
     Finding(
         "own-writes-forgotten",
         "warning",
-        "this node's store has lost writes that others have seen",
-        "it learns them again while a peer is linked: keep it linked for some minutes; was its home restored or its "
-        "power cut, look at the disk",
+        "this node may have lost what it has written, and does not trust its store yet",
+        "it is over after a minute among peers: keep it linked; if nobody restored or moved its home, look at its disk",
     ),
     Finding(
         "records-in-quarantine",

@@ -25,7 +25,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
-from node.api_token import new_token, opens, shown_api
+from node.api_token import hide_api, new_token, opens, shown_api
 from node.live_follower import (
     CLOSE_TIMEOUT_S,
     Follower,
@@ -71,6 +71,7 @@ async def serve_live_view(
 
     A port that is taken is told and counted once, and tried again now and then; the node goes on without.
     """
+    hide_api(folder)
     is_told = False
     while config.enabled:
         try:

@@ -119,6 +119,8 @@ class Experiment:
     def run(self) -> Outcome:
         scenario, world = self._scenario, self.world
         begun = time.perf_counter()
+        gc.unfreeze()
+        gc.collect()  # the worlds of earlier seeds: frozen, they would stay for ever
         gc.freeze()
         gc.set_threshold(GARBAGE_AFTER)
         world.boot_all()

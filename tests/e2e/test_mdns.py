@@ -37,7 +37,7 @@ def test_a_site_grows_by_mdns_alone(hall: Network, tmp_path: Path) -> None:
             machine.start()
         all_linked(machines)
         for machine in machines:
-            machine.until(lambda: machine.json("check")["findings"] == [], "all is well")  # noqa: B023 - called here
+            machine.until(lambda: machine.findings() == [], "all is well")  # noqa: B023 - called here
         assert first.json("status")["endpoints"] == ["10.77.0.1:8883"]
         hall.cut("press-3", "eth0")
         third.until(lambda: third.status()["isolated"], "it knows that it is alone", 8)

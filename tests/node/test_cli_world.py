@@ -390,3 +390,58 @@ async def test_the_quarantine_is_shown_and_decided(one: Shell) -> None:
     assert "give --yes too" in await one.says("quarantine", "discard", lost.key, "--json", code=Exit.USAGE)
     assert await one.says("quarantine", "discard", "--all", "--yes") == "discarded: 1\n"
     assert "name the keys, or give --all" in await one.says("quarantine", "merge", code=Exit.USAGE)
+
+
+# ---------------------------------------------------------------- what was typed
+
+
+async def test_a_number_is_text_where_the_field_is_text(one: Shell) -> None:
+    words = ("serial=007", "model=77", "type=1.50", "range_high=250", "unit=true")
+    body = (await one.json("world", "set", "asset", PRESS, *words))["body"]
+    assert body == {"serial": "007", "model": "77", "type": "1.50", "range_high": 250, "unit": "true"}
+    assert "unit" not in (await one.json("world", "set", "asset", PRESS, "unit=null"))["body"]
+    for tall in ("tall", "NaN", "1e999"):
+        said = await one.says("world", "set", "asset", PRESS, f"range_high={tall}", code=Exit.USAGE)
+        assert f'range_high needs a number or null, not "{tall}"' in said
+
+
+async def test_a_fact_may_be_a_negative_number_any_true_or_no_number_at_all(one: Shell) -> None:
+    fact = f"{PRESS}#celsius"
+    for typed, seen in (("-4", "-4"), ("-4.5", "-4.5"), ("TRUE", "true"), ("False", "false")):
+        said = await one.says("facts", "observe", fact, typed, "--fresh", "8h")
+        assert said == f"{fact}: {seen} (known)\n"
+    for typed in ("nan", "-inf", "1e999"):
+        assert await one.says("facts", "observe", fact, typed) == f"{fact}: - (unknown)\n"
+    assert "No such option" in await one.says("facts", "observe", fact, "--qualty", "bad", code=Exit.USAGE)
+
+
+async def test_fed_values_that_are_no_numbers_are_bad_and_true_is_true(one: Shell) -> None:
+    await one.says("feed", f"{PRESS}/a=nan", f"{PRESS}/b=False", f"{PRESS}/c=-4")
+    one.station.plant.run(2)
+    rows = cells(await one.says("world", "get", PRESS))
+    assert [row[1:3] for row in rows] == [["-", "bad"], ["false", "good"], ["-4", "good"]]
+
+
+async def test_what_is_cut_is_told_with_the_command_that_shows_it(one: Shell) -> None:
+    await one.station.ask("tags_feed", values={f"acme/t{number}": number for number in range(957)})
+    one.station.plant.run(2)
+    said = await one.says("world", "get", "acme")
+    assert "500 of 957 tags; fieldmesh world get frame NODE shows one node's all" in said
+    assert len(cells(await one.says("world", "get", "frame", "a"))) == 957
+
+
+async def test_what_was_written_on_several_sides_is_marked_and_names_the_command(two: list[Shell]) -> None:
+    every = [shell.station for shell in two]
+    cut(every)
+    for shell, kind in zip(two, ("press", "saw"), strict=True):
+        await shell.says("world", "set", "asset", PRESS, f"type={kind}")
+    heal(every)
+    assert [row[2] for row in cells(await two[0].says("world", "list", "asset"))] == ["listed !"]
+    assert "(see: fieldmesh conflicts list)" in await two[0].says("world", "get", "asset", PRESS)
+
+
+async def test_who_held_a_task_whose_lease_has_run_out_is_told_so(one: Shell) -> None:
+    task = (await one.says("tasks", "offer", "oil it")).partition(":")[0]
+    await one.says("tasks", "claim", task, "--lease", "1m")
+    one.station.plant.run(61)
+    assert f"{task}: expired; a held it until " in await one.says("tasks", "show", task)

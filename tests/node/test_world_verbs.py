@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from crdt_state.item import Change
+from crdt_state.record import Register
+from node.desk import Desk
 from node.errors import FieldmeshError
 from node.exits import Exit
 from tests.mesh.site import WALL_MS
@@ -72,11 +75,33 @@ async def test_null_deletes_and_the_list_leaves_it_out_unless_asked() -> None:
         ({"kind": "robot", "item": "x", "body": {}}, "the kind 'robot' cannot be written", Exit.USAGE),
         ({"kind": "holding", "item": "x", "body": {}}, "the kind 'holding' cannot be", Exit.USAGE),
         ({"kind": "alarm", "item": HOT, "body": {}}, "has no facet ''", Exit.USAGE),
-        ({"kind": "asset", "item": PRESS, "body": {"unit": 5}}, "cannot have this value", Exit.USAGE),
+        (
+            {"kind": "asset", "item": PRESS, "body": {"unit": 5}},
+            "a field cannot have this value: unit needs text, not 5",
+            Exit.USAGE,
+        ),
+        (
+            {"kind": "asset", "item": PRESS, "body": {"limits": {"high": "hot"}}},
+            'limits.high needs a number or null, not "hot"',
+            Exit.USAGE,
+        ),
         ({"kind": "asset", "item": PRESS, "body": None}, f"there is no asset called {PRESS}", Exit.USAGE),
         ({"kind": "asset", "item": PRESS, "body": {"type": "x" * 70_000}}, "larger than 65,536", Exit.USAGE),
         ({"kind": "asset", "item": PRESS, "body": {"n": 1 << 70}}, "a value in it cannot travel", Exit.USAGE),
-        ({"kind": "asset", "item": "", "body": {}}, "a value in it cannot travel", Exit.USAGE),
+        ({"kind": "asset", "item": "", "body": {}}, "the enterprise '' of the path ''", Exit.USAGE),
+        ({"kind": "asset", "item": "Acme/Lyon", "body": {}}, "the enterprise 'Acme' of the path", Exit.USAGE),
+        ({"kind": "asset", "item": "a/b/c/d/e/f/g", "body": {}}, "has 7 levels", Exit.USAGE),
+        (
+            {"kind": "alarm", "item": PRESS, "facet": "condition", "body": {}},
+            "names nothing at the path",
+            Exit.USAGE,
+        ),
+        ({"kind": "fact", "item": "acme/lyon#Hot", "body": {}}, "names nothing at the path", Exit.USAGE),
+        (
+            {"kind": "task", "item": "20261121-a", "facet": "offer", "body": {"asset": "Not A Path"}},
+            "the enterprise 'Not A Path'",
+            Exit.USAGE,
+        ),
         (
             {"kind": "task", "item": "no-day", "facet": "offer", "body": {}},
             "name does not fit its kind",
@@ -162,6 +187,55 @@ async def test_nothing_known_at_a_place_is_said() -> None:
     assert (await one.ask("world_place"))["below"] == []  # an empty world is no mistake
 
 
+@pytest.mark.parametrize("path", ["a//b", "A/B", "a/b/c/d/e/f/g"])
+async def test_a_place_that_cannot_be_is_said_so(path: str) -> None:
+    (one,) = stations(1)
+    error = await refused(one, "world_place", path=path)
+    assert "path" in error.message and "nothing is known" not in error.message
+    assert error.exit_code is Exit.USAGE
+
+
+async def test_what_another_release_has_named_impossibly_can_still_be_deleted() -> None:
+    (one,) = stations(1)
+    await one.ask("world_set", kind="asset", item=PRESS, body={})
+    register = Register("asset", "Acme/Lyon")
+    await Desk(one).write([Change(register, {"type": "x"})])
+    assert (await one.ask("world_set", kind="asset", item="Acme/Lyon", body=None))["body"] is None
+
+
+async def test_a_place_tells_how_much_there_is_when_it_shows_only_some() -> None:
+    (one,) = stations(1)
+    await one.ask("tags_feed", values={f"acme/t{number}": number for number in range(957)})
+    one.plant.run(2)
+    place = await one.ask("world_place", path="acme")
+    assert (len(place["tags"]), place["tags_total"]) == (500, 957)
+    assert (place["alarms_total"], place["below_total"]) == (0, 0)
+
+
+async def test_the_worst_alarm_of_a_place_is_shown_however_many_there_are() -> None:
+    (one,) = stations(1)
+    body = {"active": True, "occurrence": "o", "severity": 1}
+    changes = [Change(Register("alarm", f"acme#a{number:03}", "condition"), body) for number in range(205)]
+    changes[204] = Change(changes[204].register, {**body, "severity": 4})
+    await Desk(one).write(changes)
+    place = await one.ask("world_place", path="acme")
+    assert (len(place["alarms"]), place["alarms_total"]) == (200, 205)
+    assert place["alarms"][0]["item"] == "acme#a204"
+
+
+async def test_what_only_a_node_writes_is_found_by_the_members_name() -> None:
+    (one,) = stations(1)
+    await one.ask("tags_feed", values={PRESS: 1})
+    assert (await one.ask("world_get", kind="frame", item="a"))["item"] == one.core.state.me
+
+
+async def test_an_item_of_no_kind_is_answered_with_the_kinds() -> None:
+    (one,) = stations(1)
+    error = await refused(one, "world_get", kind="frob", item="a/b")
+    assert (error.message, error.exit_code) == ("there is no kind 'frob'", Exit.USAGE)
+    assert "asset" in error.cure
+
+
 async def test_an_answer_names_the_authors_who_cannot_be_heard_since_when_they_cannot() -> None:
     every = stations(3)
     one, two, _ = every
@@ -197,6 +271,9 @@ async def test_a_list_is_gone_on_with_where_it_ended_and_knows_members_by_name()
     ("arguments", "said"),
     [
         ({"kind": "robot"}, "there is no kind 'robot'"),
+        ({"kind": "asset", "states": ["frob"]}, "there is no state 'frob'"),
+        ({"states": ["frob"]}, "there is no state 'frob'"),
+        ({"path": "X Y"}, "the enterprise 'X Y' of the path 'X Y' cannot be used"),
         ({"author": "z"}, "there is no member called z"),
         ({"limit": 0}, "an answer has 1 to 5000 rows"),
         ({"after": "!"}, "no place to go on from"),

@@ -141,7 +141,7 @@ async def test_raising_what_is_raised_changes_nothing_and_writes_nothing() -> No
         ("alarms_raise", {"alarm": HOT, "severity": 9}, "cannot have this value", Exit.USAGE),
         ("alarms_unshelve", {"alarms": [HOT]}, "is not shelved", Exit.FAILURE),
         ("alarms_in", {"alarms": [HOT], "by": "a"}, "is in service", Exit.FAILURE),
-        ("alarms_shelve", {"alarms": [HOT], "for_s": 60, "reason": " "}, "the reason is empty", Exit.FAILURE),
+        ("alarms_shelve", {"alarms": [HOT], "for_s": 60, "reason": " "}, "the reason is empty", Exit.USAGE),
         (
             "alarms_shelve",
             {"alarms": [HOT], "for_s": 8 * 86_400, "reason": "x"},
@@ -190,3 +190,25 @@ async def test_a_list_says_whose_alarms_may_have_changed_unheard() -> None:
     cut(every)
     fresh = (await one.ask("alarms_list"))["freshness"]
     assert [each["name"] for each in fresh["unreachable"]] == ["b"]
+
+
+async def test_one_alarm_that_is_not_there_leaves_all_as_they_were() -> None:
+    (one,) = stations(1)
+    for name in (HOT, DOOR):
+        await one.ask("alarms_raise", alarm=name)
+    arguments = {"by": "anna", "reason": "x", "for_s": 60}
+    for verb, wanted in (("alarms_ack", ("by",)), ("alarms_shelve", ("by", "reason", "for_s"))):
+        given = {name: arguments[name] for name in wanted}
+        error = await refused(one, verb, alarms=[HOT, "nope#x", DOOR], **given)
+        assert error.message == "there is no alarm called nope#x; none of the 3 alarms was changed"
+        assert error.exit_code is Exit.USAGE
+    assert {state for _, state in await listed(one)} == {"unacknowledged"}
+
+
+async def test_one_alarm_that_refuses_leaves_all_as_they_were_and_says_so() -> None:
+    (one,) = stations(1)
+    for name in (HOT, DOOR):
+        await one.ask("alarms_raise", alarm=name)
+    await one.ask("alarms_suppress", alarms=[HOT], reason="x", by="anna")
+    error = await refused(one, "alarms_unsuppress", alarms=[HOT, DOOR], by="anna")
+    assert error.message == f"the alarm {DOOR} is not suppressed; none of the 2 alarms was changed"

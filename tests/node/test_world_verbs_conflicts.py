@@ -46,6 +46,12 @@ async def test_both_values_are_kept_with_their_authors_the_one_that_stands_first
     assert "wrote without having seen each other's value" in row["cause"]
 
 
+async def test_a_conflict_is_found_by_any_beginning_of_its_name() -> None:
+    one, _, conflict = await disputed()
+    for beginning in (conflict[:10], conflict.partition("-")[2][:4]):
+        assert (await one.ask("conflicts_show", conflict=beginning))["conflict"] == conflict
+
+
 async def test_settling_for_the_value_that_lost_makes_it_stand_everywhere() -> None:
     one, two, conflict = await disputed()
     settled = (await one.ask("conflicts_settle", conflict=conflict, choice="2", login="anna"))["conflict"]

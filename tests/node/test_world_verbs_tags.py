@@ -19,6 +19,17 @@ async def test_a_value_that_is_fed_here_is_shown_at_its_place_there() -> None:
     assert tag["on"] == "a"
 
 
+async def test_a_tag_without_a_value_is_bad_and_the_others_are_as_they_were_told() -> None:
+    (one,) = stations(1)
+    await one.ask("tags_feed", values={OIL: None, "Oil 2": 7})
+    one.plant.run(2)
+    tags = (await one.ask("world_place"))["tags"]
+    assert [(each["tag"], each["value"], each["quality"]) for each in tags] == [
+        ("Oil 2", 7, "good"),
+        (OIL, None, "bad"),
+    ]
+
+
 async def test_a_tag_that_is_gone_is_shown_no_longer() -> None:
     one, two = stations()
     await one.ask("tags_feed", values={OIL: 63.5})

@@ -53,7 +53,7 @@ async def test_a_lease_runs_out_and_a_task_is_renewed_released_and_handed_over()
     one.plant.run(61)
     assert (await one.ask("tasks_show", task=task))["state"] == "expired"
     await one.ask("tasks_claim", task=task, lease_s=60)
-    handed = (await one.ask("tasks_hand", task=task, to="b"))["task"]
+    handed = (await one.ask("tasks_hand", task=task, to="b", lease_s=3600))["task"]
     assert (handed["owner_name"], handed["mine"]) == ("b", False)
     meet([one, two])
     released = (await two.ask("tasks_release", task=task))["task"]
@@ -118,13 +118,34 @@ async def test_a_beginning_that_several_tasks_have_finds_none_of_them() -> None:
             "world_set", kind="task", item=f"20261121-{number}", facet="offer", body={"title": number}
         )
     error = await refused(one, "tasks_claim", task="ab")
-    assert (error.message, error.exit_code) == ("2 tasks begin with ab", Exit.USAGE)
+    assert (error.message, error.exit_code) == (
+        "2 tasks begin with ab: 20261121-ab1, 20261121-ab2",
+        Exit.USAGE,
+    )
+    assert (await one.ask("tasks_claim", task="20261121-ab2"))["task"]["task"] == "20261121-ab2"
+
+
+async def test_a_task_is_found_by_the_beginning_of_its_whole_name() -> None:
+    (one,) = stations(1)
+    task = await offered(one)
+    assert (await one.ask("tasks_claim", task=task[:11]))["task"]["task"] == task
+
+
+async def test_a_task_is_handed_over_for_what_is_left_of_the_lease() -> None:
+    (one, _) = stations()
+    task = await offered(one)
+    claimed = (await one.ask("tasks_claim", task=task, lease_s=7200))["task"]
+    one.plant.run(60)
+    handed = (await one.ask("tasks_hand", task=task, to="b"))["task"]
+    assert (handed["owner_name"], handed["lease_until_ms"]) == ("b", claimed["lease_until_ms"])
 
 
 @pytest.mark.parametrize(
     ("verb", "arguments", "said", "code"),
     [
         ("tasks_claim", {"task": "20261121-no"}, "there is no task called 20261121-no", Exit.USAGE),
+        ("tasks_offer", {"title": "x", "asset": "Not A Path"}, "cannot be used", Exit.USAGE),
+        ("tasks_list", {"states": ["frob"]}, "there is no state 'frob'", Exit.USAGE),
         ("tasks_offer", {"title": " "}, "the title is empty", Exit.USAGE),
         ("tasks_offer", {"title": "x", "priority": 7}, "cannot have this value", Exit.USAGE),
         ("tasks_list", {"owner": "nobody"}, "there is no member called nobody", Exit.USAGE),
@@ -183,4 +204,11 @@ async def test_a_fact_grows_stale_and_one_that_all_withdrew_is_not_listed() -> N
 async def test_a_fact_that_nobody_observed_or_that_has_no_name_is_refused() -> None:
     (one,) = stations(1)
     assert (await refused(one, "facts_show", fact=RUNNING)).exit_code is Exit.USAGE
-    assert "names nothing at" in (await refused(one, "facts_observe", fact="acme", value=1)).message
+    error = await refused(one, "facts_observe", fact="acme", value=1)
+    assert ("names nothing at" in error.message, error.exit_code) == (True, Exit.USAGE)
+
+
+async def test_an_observation_without_a_value_is_bad_and_makes_nothing_known() -> None:
+    (one,) = stations(1)
+    seen = (await one.ask("facts_observe", fact=RUNNING, value=None))["fact"]
+    assert (seen["state"], seen["observations"][0]["quality"]) == ("unknown", "bad")

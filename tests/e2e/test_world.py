@@ -70,7 +70,7 @@ def test_what_was_written_outlives_the_node_and_a_lost_author_is_named(running: 
     third.kill()
     first.until_states(press_3="unreachable")
     said = first.fieldmesh("facts", "list").out.splitlines()[-1]
-    assert "press-3 unreachable since " in said
+    assert "for what press-3 writes, unreachable since" in said
     third.start().wait_until_up()
     shown = third.json("facts", "show", f"{PRESS}#running")
     assert [(each["on"], each["value"]) for each in shown["observations"]] == [("press-3", True)]

@@ -465,7 +465,9 @@ def test_a_form_in_which_thousands_of_pens_have_drawn_is_built_anew_though_that_
         assert document is not None and document.pens < 10
         sender, now = worlds.processes[2].node, at(worlds.now)
         world = worlds.world(place)
-        assert not world.merge(sender, "asset", document.mark, [forged], now, pushed_by=7)  # one pen to a push
+        assert not world.merge(
+            sender, "asset", document.mark, [forged], now, pushed_by=7
+        )  # one pen to a push
         assert document.pens < 10
         assert world.merge(sender, "asset", document.mark, [forged], now)
         assert document.pens > 3000

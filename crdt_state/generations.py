@@ -253,7 +253,8 @@ class Generations:
         living |= things_of(before[key] for key in lacking if document.is_drawn(key))
         case = Case(header, seen, is_guest, is_known)
         judge = Judge(case, self._state.kinds, self._config.retention_scale)
-        return judge.decide(document.records, content.values(), [*lacking, *sorted(late)], living)
+        decided = [*lacking, *sorted(late)]
+        return judge.decide(document.records, content.values(), decided, living, before.values())
 
     def _written_since(
         self, document: Document, following: _Following, content: dict[str, Record], seen: Context

@@ -57,6 +57,7 @@ class Judge:
         self._scale = retention_scale
         self._held = _Held()
         self._content = _Held()
+        self._former = _Held()
         self._done: set[str] = set()
         self._reborn: set[Thing] = set()
 
@@ -66,9 +67,15 @@ class Judge:
         content: Iterable[Record],
         lacking: Iterable[str],
         living: set[Thing],
+        former: Iterable[Record] = (),
     ) -> dict[str, Verdict]:
-        """On each of the `lacking` among what is `held`. `living`: what is in the new generation in any version."""
+        """On each of the `lacking` among what is `held`. `living`: what is in the new generation in any version.
+
+        `former`: what we held until the content came. An author that has collected what it had replaced or deleted
+        need not say so again in its next version; its former one still tells.
+        """
         decided = list(lacking)
+        self._former = _sorted_out(former)
         things = {held[key].register[:2] for key in decided}
         ours = [record for record in held.values() if record.register[:2] in things]
         theirs = [record for record in content if record.register[:2] in things]
@@ -119,6 +126,7 @@ class Judge:
         others = (
             *self._held.by_register.get(register, ()),
             *self._content.by_register.get(register, ()),
+            *self._former.by_register.get(register, ()),
         )
         return any(other is not record and other.replaces(record) for other in others)
 

@@ -264,9 +264,16 @@ def _differing(one: WorldState, other: WorldState, until_ms: int) -> list[str]:
     for name in sorted({*ours, *theirs}):
         mine, its = ours.get(name, {}), theirs.get(name, {})
         versions = [(mine.get(key), its.get(key)) for key in {*mine, *its} if mine.get(key) != its.get(key)]
-        if any(all(each is None or ms_of(each.time) < until_ms for each in pair) for pair in versions):
+        is_old = any(all(each is None or ms_of(each.time) < until_ms for each in pair) for pair in versions)
+        if is_old and not any(_is_being_built(state, name, until_ms) for state in (one, other)):
             differing.append(name)
     return differing
+
+
+def _is_being_built(state: WorldState, name: str, since_ms: int) -> bool:
+    """Whether a generation of this document was built a moment ago: its header may still be on its way."""
+    header = header_of(state, name)
+    return header is not None and ms_of(header.record.time) >= since_ms
 
 
 def _contents(state: WorldState) -> dict[str, dict[str, Record]]:

@@ -133,3 +133,21 @@ def test_who_has_written_to_a_thing_since_it_was_done_with_keeps_all_of_it() -> 
     claim = [record for record in cut.replicas[1].records.values() if record not in done]
     assert judged([*done, *claim], seen=done) == ["kept"] * 3
     assert judged(done, seen=done) == ["dropped"] * 2
+
+
+def test_what_a_former_version_had_replaced_stays_gone_though_the_next_does_not_name_it() -> None:
+    """Its author has collected both since; the member that follows still holds what they were."""
+    cut = Cut("asset", "site/tank")
+    cut.raw(0, "", {"type": "old"})
+    cut.heal()
+    cut.raw(1, "", None)
+    old = list(cut.replicas[0].records.values())
+    (deletion,) = [record for record in cut.replicas[1].records.values() if record not in old]
+    identity = next(each for each in IDENTITIES if each.node == deletion.author)
+    again = make_record(identity, deletion.register, 2, 1, time_of(NOW + DAY), (), {"type": "new"})
+    context = Context()
+    context.join_dots(record.dot for record in (*old, deletion))
+    held = {record.key: record for record in (*old, again)}
+    judge = Judge(Case(HEADER, context, is_guest=False), KINDS, 1.0)
+    verdicts = judge.decide(held, [again], [old[0].key], things_of([again]), [*old, deletion])
+    assert verdicts == {old[0].key: Verdict.DROPPED}

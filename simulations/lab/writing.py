@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from crdt_state.record import Record, decode_record
+from node.desk import REFUSALS
 from node.errors import FieldmeshError
 from node.exits import Exit
 from simulations.lab.account import UNCOMPARED, Account, differing, dot_of
@@ -24,6 +25,7 @@ LOOK_EVERY_S = 0.1  # while the nodes become equal: the resolution of `heal_s`
 AGAIN_S = 0.1  # a node that does not answer is starting, or killed
 SETTLE_TRIES = 5  # the exports of several nodes are not of one moment, and nodes write about themselves
 SETTLE_PAUSE_S = 1.0
+OVERTAKEN = REFUSALS["write-overtaken"][0]  # both sides write the same items: one is told to look again
 UNWRITABLE = (Exit.TEMPORARY, Exit.DISK, Exit.INTERNAL)
 """Refusals that no person has deserved: a node takes writes on every side of a cut."""
 
@@ -166,7 +168,7 @@ class Writing:
 
     def _refuse(self, node: str, deed: Deed, error: FieldmeshError) -> None:
         self.refused[deed.verb] += 1
-        if error.exit_code in UNWRITABLE:
+        if error.exit_code in UNWRITABLE and error.message != OVERTAKEN:
             self._judge.violate("L4", f"{node} did not take {deed.verb}: {error.message}")
 
     # -- looking
